@@ -1,0 +1,18 @@
+"""The one error a user sees: what is wrong, where, what was expected, how to mend it.
+
+Entry points print its message as one line and exit; anything else that is raised is our bug.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something the user gave cannot be used; the message is one complete line."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """'did you mean X?' for a misspelt name, else the list of choices."""
+    choices = sorted(choices)
+    close = difflib.get_close_matches(name, choices, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(choices)}"

@@ -1,0 +1,69 @@
+"""The words every room speaks.
+
+    Batch ──▶ model ──▶ Outputs ──▶ objective ──▶ Sum ──▶ loss
+     audio, targets      name -> Padded            value, count
+
+One convention for length everywhere: a boolean mask, True = real.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt
+
+
+@struct.dataclass
+class Padded:
+    """Values of unequal length, padded to a rectangle, with the mask of what is real."""
+
+    values: Shaped[Array, "batch length ..."]
+    mask: Bool[Array, "batch length"]
+
+    def lengths(self) -> Int[Array, " batch"]:
+        """Number of real positions of each row."""
+        return jnp.sum(self.mask, axis=-1, dtype=jnp.int32)
+
+
+@struct.dataclass
+class Batch:
+    """What a step sees of the data.
+
+    audio:        float32 waveform in [-1, 1] at the model's sample rate, [batch, samples].
+    targets:      name -> token ids, int32 [batch, tokens], with no start or end token;
+                  "text" is the transcript.
+    example_mask: False for a row that only fills the batch; all its masks are False.
+    example_ids:  number of the utterance in its corpus split. Random draws for an example
+                  are keyed by it, so they do not depend on its batch-mates.
+    """
+
+    audio: Padded
+    targets: Mapping[str, Padded]
+    example_mask: Bool[Array, " batch"]
+    example_ids: UInt[Array, " batch"]
+
+
+# What a model returns: "encoder", "ctc", "decoder", ... each with its mask.
+Outputs: TypeAlias = Mapping[str, Padded]
+
+
+@struct.dataclass
+class Sum:
+    """A sum and the number of things summed: means of parts merge exactly."""
+
+    value: Float[Array, ""]
+    count: Float[Array, ""]
+
+    def __add__(self, other: "Sum") -> "Sum":
+        return Sum(value=self.value + other.value, count=self.count + other.count)
+
+    def mean(self) -> Float[Array, ""]:
+        """value / count, and 0 where nothing was counted."""
+        return self.value / jnp.maximum(self.count, 1)
+
+
+def example_keys(key: jax.Array, batch: Batch) -> jax.Array:
+    """One PRNG key per example, [batch], the same in any batch that holds the example."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, batch.example_ids)
