@@ -1,0 +1,1 @@
+"""Config modules: get_config(arg) -> ml_collections.ConfigDict."""

@@ -1,0 +1,1 @@
+"""Corpora as TFDS builders, written and read without TensorFlow."""

@@ -1,0 +1,89 @@
+"""What the rest of the library sees of a corpus: an index of utterances, and their audio one by one."""
+
+import abc
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.errors import UserError
+
+# One thing under two names: users say either.
+SPLIT_ALIASES = {"dev": "validation", "validation": "dev"}
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One line of the index; `duration` in seconds, `text` None where nobody transcribed it."""
+
+    id: str
+    text: str | None
+    speaker: str | None
+    duration: float
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A recording that cannot be used, and why."""
+
+    id: str
+    reason: str
+
+
+class Corpus(abc.ABC):
+    """One split of a corpus. Pickles as the place it reads from, never as its contents.
+
+    utterances: the index, in the order of `read`; no audio is touched for it.
+    problems:   recordings left out of the index because they could not be read.
+    """
+
+    name: str
+    split: str
+    sample_rate: int
+
+    @property
+    @abc.abstractmethod
+    def utterances(self) -> Sequence[Utterance]: ...
+
+    @property
+    @abc.abstractmethod
+    def problems(self) -> Sequence[Problem]: ...
+
+    @abc.abstractmethod
+    def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        """Audio of utterance `index`, float32 mono in [-1, 1] at `sample_rate` Hz.
+
+        Raises UserError, naming the utterance, where its record cannot be read.
+        """
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of ids, durations and texts: equal where the same data would be trained on."""
+        digest = hashlib.sha256()
+        for utterance in self.utterances:
+            row = [utterance.id, utterance.duration, utterance.text]
+            digest.update(json.dumps(row).encode() + b"\n")
+        return digest.hexdigest()[:16]
+
+
+def find_split(split: str, available: Iterable[str], *, corpus: str) -> str:
+    """The split's name as the corpus has it; "dev" and "validation" find each other.
+
+    Raises UserError, listing the splits there are, where there is no such split.
+    """
+    available = list(available)
+    for name in (split, SPLIT_ALIASES.get(split)):
+        if name in available:
+            return name
+    raise UserError(
+        f"corpus {corpus!r} has no split {split!r}; it has {', '.join(sorted(available)) or 'none'}"
+    )

@@ -1,0 +1,1 @@
+"""From a trained model to error rates and reports."""

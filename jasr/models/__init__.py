@@ -1,0 +1,1 @@
+"""Flax Linen model families; they return Outputs, never a loss."""

@@ -1,0 +1,1 @@
+"""Losses over (Outputs, Batch), and the combinator that composes them."""

@@ -1,0 +1,94 @@
+"""The objective contract and the one combinator.
+
+    Outputs, Batch ──▶ objective ──▶ Terms(loss, metrics) ──▶ Objectives ──▶ one scalar
+                                     Sum(value, count)        weight · value ÷ count
+
+An objective returns sums and counts, never a mean. Counts depend on the batch alone, so the
+division happens once, over the whole batch, however it was split over devices or microbatches.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from jasr.errors import UserError
+from jasr.types import Batch, Outputs, Padded, Sum
+
+Schedule = Callable[[Array], Float[Array, ""]]
+
+
+@struct.dataclass
+class Terms:
+    """What one objective measures: `loss` is differentiated, `metrics` are only logged."""
+
+    loss: Sum
+    metrics: Mapping[str, Sum] = struct.field(default_factory=dict)
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """Data and a pure function; its fields name the outputs and targets it reads."""
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
+        """Sums over the real positions of the batch, with their counts."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Weighted:
+    """An objective and its weight: a number or an optax schedule of the step."""
+
+    objective: Objective
+    weight: float | Schedule = 1.0
+
+    def weight_at(self, step: Array) -> Float[Array, ""]:
+        weight = self.weight(step) if callable(self.weight) else self.weight
+        return jnp.asarray(weight, jnp.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Objectives:
+    """The weighted sum of named objectives."""
+
+    terms: Mapping[str, Weighted]
+
+    def sums(self, outputs: Outputs, batch: Batch) -> dict[str, Sum]:
+        """Every raw term: `NAME` for a loss, `NAME/METRIC` for what is only logged."""
+        sums = {}
+        for name, term in self.terms.items():
+            measured = term.objective(outputs, batch)
+            sums[name] = measured.loss
+            sums |= {f"{name}/{metric}": value for metric, value in measured.metrics.items()}
+        return sums
+
+    def weights(self, step: Array) -> dict[str, Float[Array, ""]]:
+        """The weight of each loss at a step."""
+        return {name: term.weight_at(step) for name, term in self.terms.items()}
+
+    def total(
+        self,
+        sums: Mapping[str, Sum],
+        counts: Mapping[str, Float[Array, ""]],
+        weights: Mapping[str, Float[Array, ""]],
+    ) -> Float[Array, ""]:
+        """sum over the losses of weight · value / count, with the counts of the whole batch."""
+        losses = [
+            weights[name] * sums[name].value / jnp.maximum(jax.lax.stop_gradient(counts[name]), 1)
+            for name in self.terms
+        ]
+        return jnp.sum(jnp.stack(losses))
+
+
+def read_output(outputs: Outputs, name: str, reader: str) -> Padded:
+    """The output an objective names; raises UserError where the model does not give it."""
+    if name not in outputs:
+        raise UserError(
+            f"objective {reader!r} reads the model output {name!r}, but this model gives "
+            f"{', '.join(sorted(outputs))}: add the head to config.model or drop the objective"
+        )
+    return outputs[name]

@@ -1,0 +1,1 @@
+"""State, step, optimizer, checkpoint and the one loop."""

@@ -1,0 +1,155 @@
+"""Checkpoints: the last and the best, written in the background by Orbax.
+
+    WORKDIR/checkpoints/STEP/state   the TrainState
+                             meta    config, tokenizer, bucket table ...: all that
+                                     evaluation or a resumed run needs beside the state
+"""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from jasr.errors import UserError
+from jasr.training.state import TrainState
+
+
+class Checkpoints:
+    """The checkpoints of one workdir.
+
+    keep:   how many of the latest to keep; the best by `metric` (lowest) is kept besides.
+    """
+
+    def __init__(self, workdir: Path, *, keep: int = 2, metric: str = "wer"):
+        self._folder = Path(workdir).resolve() / "checkpoints"
+        self._metric = metric
+        policy = checkpoint_managers.AnyPreservationPolicy(
+            [
+                checkpoint_managers.LatestN(keep),
+                checkpoint_managers.BestN(
+                    get_metric_fn=self._goodness, n=1, keep_checkpoints_without_metrics=False
+                ),
+            ]
+        )
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            item_names=("state", "meta"),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policy, best_fn=self._goodness, cleanup_tmp_directories=True
+            ),
+        )
+
+    def _goodness(self, metrics: dict[str, float]) -> float:
+        return -metrics[self._metric]
+
+    def latest_step(self) -> int | None:
+        """The last finished checkpoint's step; None if there is none."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int | None:
+        """The step with the lowest metric among those kept; None if none was evaluated."""
+        return self._manager.best_step()
+
+    def save(
+        self, state: TrainState, meta: dict[str, Any], metrics: dict[str, float] | None
+    ) -> None:
+        """Starts saving the state under its step; returns as soon as it has been copied.
+
+        metrics: this step's validation figures, if it was evaluated.
+        Raises UserError if an earlier save failed, on a full disk say.
+        """
+        step = int(state.step)
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
+        )
+        with _named_failures(self._folder):
+            self._manager.save(step, args=items, metrics=metrics)
+
+    def read_meta(self, step: int) -> dict[str, Any]:
+        """What was saved beside the state; raises UserError if it cannot be read."""
+        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+        with _named_damage(self._folder, step):
+            return self._manager.restore(step, args=args)["meta"]
+
+    def restore(self, step: int, abstract: TrainState) -> TrainState:
+        """The state of a step, placed as `abstract` says.
+
+        Raises UserError if the checkpoint is damaged or holds other parameters.
+        """
+        self._must_agree(step, abstract)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        with _named_damage(self._folder, step):
+            return self._manager.restore(step, args=args)["state"]
+
+    def _must_agree(self, step: int, abstract: TrainState) -> None:
+        with _named_damage(self._folder, step):
+            saved = self._manager.item_metadata(step)["state"]
+        saved, wanted = _shapes(saved.tree), _shapes(_plain(abstract))
+        differing = [
+            f"{name}: {saved.get(name, 'absent')} in the checkpoint, "
+            f"{wanted.get(name, 'absent')} in the model"
+            for name in sorted(saved.keys() | wanted.keys())
+            if saved.get(name) != wanted.get(name)
+        ]
+        if differing:
+            raise UserError(
+                f"checkpoint {self._folder / str(step)} holds another model: "
+                f"{'; '.join(differing[:8])}{' ...' if len(differing) > 8 else ''}"
+            )
+
+    def wait(self) -> None:
+        """Blocks until every save has finished; raises UserError if one failed."""
+        with _named_failures(self._folder):
+            self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        self.wait()
+        self._manager.close()
+
+
+def _plain(tree: Any) -> Any:
+    """The tree as nested dicts and lists, as Orbax's metadata names it."""
+    return ocp.utils.serialize_tree(tree, keep_empty_nodes=False)
+
+
+def _shapes(tree: Any) -> dict[str, str]:
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): str(tuple(leaf.shape))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+
+
+@contextlib.contextmanager
+def _named_failures(folder: Path) -> Iterator[None]:
+    """Turns a failure to write into one line that says where, and why."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text
+        reason = "the disk is full: make room and run the same command again" if full else text
+        raise UserError(
+            f"cannot write a checkpoint in {folder}: {reason}; those finished before it are whole"
+        ) from error
+
+
+@contextlib.contextmanager
+def _named_damage(folder: Path, step: int) -> Iterator[None]:
+    """Turns a failure to read into one line that names the checkpoint and the way out."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"checkpoint {folder / str(step)} is incomplete or damaged "
+            f"({' '.join(str(error).split())[:200]}): delete that folder, and the same command "
+            f"goes on from the checkpoint before it"
+        ) from error

@@ -1,0 +1,63 @@
+"""Model FLOPs: the arithmetic that the mathematics asks for, whatever the compiler makes of it."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+# Dense bfloat16 peaks of one chip, FLOP/s, from the makers' data sheets.
+PEAK_FLOPS = {
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H200": 989e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5p": 459e12,
+    "TPU v6 lite": 918e12,
+}
+
+
+def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
+    """FLOPs of the matrix products and convolutions in a function, 2 for each multiply-add.
+
+    args: arrays or shapes. Loops count as often as they run; a branch counts as its largest.
+    Training takes three times the forward pass: once more for each of the two operands'
+    gradients (Kaplan et al., 2020, section 2.1).
+    """
+    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def peak_flops(device: jax.Device) -> float | None:
+    """The device's peak, FLOP/s; None where it is not known, a CPU say."""
+    matches = (peak for kind, peak in PEAK_FLOPS.items() if device.device_kind.startswith(kind))
+    return next(matches, None)
+
+
+def _count(jaxpr: Any) -> int:
+    return sum(_count_equation(equation) for equation in jaxpr.eqns)
+
+
+def _count_equation(equation: Any) -> int:
+    match equation.primitive.name:
+        case "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            depth = math.prod(shape[axis] for axis in contracted)
+            return 2 * depth * math.prod(equation.outvars[0].aval.shape)
+        case "conv_general_dilated":
+            # The kernel holds each output channel's taps: channels in a group x window.
+            kernel = equation.invars[1].aval.shape
+            out_channels = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
+            taps = math.prod(kernel) // out_channels
+            return 2 * taps * math.prod(equation.outvars[0].aval.shape)
+        case "scan":
+            return equation.params["length"] * _count(equation.params["jaxpr"].jaxpr)
+        case "cond" | "platform_index":
+            return max((_count(branch.jaxpr) for branch in equation.params["branches"]), default=0)
+        case _:
+            return sum(
+                _count(getattr(inner, "jaxpr", inner))
+                for inner in equation.params.values()
+                if hasattr(inner, "eqns") or hasattr(getattr(inner, "jaxpr", None), "eqns")
+            )

@@ -1,0 +1,161 @@
+"""The one training loop.
+
+    batches ─▶ step ─▶ step ─▶ ...          every log_every:       metrics.jsonl, progress line
+                                            every evaluate_every:  validation, checkpoint
+                                            every checkpoint_every: checkpoint
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+from absl import logging
+from tqdm import tqdm
+
+from jasr.errors import UserError
+from jasr.pipeline.loader import LoadedBatch
+from jasr.sharding.compile import Compiled
+from jasr.training.metrics import MetricsWriter
+from jasr.training.state import TrainState
+from jasr.training.step import Metrics
+from jasr.types import Batch, Sum
+
+
+@dataclasses.dataclass(frozen=True)
+class LoopConfig:
+    """When the loop does what; all in steps.
+
+    max_nonfinite: how many steps in a row may be skipped for a non-finite loss or gradient.
+    """
+
+    num_steps: int
+    log_every: int
+    evaluate_every: int
+    checkpoint_every: int
+    max_nonfinite: int = 20
+
+
+@dataclasses.dataclass
+class Interval:
+    """What has been seen since the last log line."""
+
+    metrics: list[Metrics] = dataclasses.field(default_factory=list)
+    audio_seconds: float = 0.0
+    padded_seconds: float = 0.0
+    flops: float = 0.0
+    start: float = dataclasses.field(default_factory=time.perf_counter)
+
+    def add(self, metrics: Metrics, loaded: LoadedBatch, flops: float) -> None:
+        self.metrics.append(metrics)
+        self.audio_seconds += loaded.audio_seconds
+        self.padded_seconds += loaded.audio_seconds / (1 - loaded.padding_fraction)
+        self.flops += flops
+
+    def limit_run_ahead(self) -> None:
+        """Waits for the step before last: batches queued on the device take its memory."""
+        if len(self.metrics) > 2:
+            jax.block_until_ready(self.metrics[-3]["loss"])
+
+    def summary(self) -> dict[str, float]:
+        """Means over the interval; raw terms are divided by their counts, summed over steps."""
+        fetched = jax.device_get(self.metrics)
+        seconds = time.perf_counter() - self.start
+        terms = fetched[0]["terms"]
+        for metrics in fetched[1:]:
+            terms = jax.tree.map(lambda a, b: a + b, terms, metrics["terms"])
+        values = {
+            "loss": sum(float(m["loss"]) for m in fetched) / len(fetched),
+            **{f"loss/{name}": float(_mean(term)) for name, term in terms.items()},
+            **{f"weight/{name}": float(w) for name, w in fetched[-1]["weights"].items()},
+            "gradient_norm": float(fetched[-1]["gradient_norm"]),
+            "nonfinite_steps": int(fetched[-1]["nonfinite"]),
+            "steps_per_second": len(fetched) / seconds,
+            "audio_seconds_per_second": self.audio_seconds / seconds,
+            "padding_fraction": 1 - self.audio_seconds / self.padded_seconds,
+            "model_flops_per_second": self.flops / seconds,
+        }
+        return values
+
+
+def _mean(term: Sum) -> float:
+    return term.value / max(term.count, 1)
+
+
+def train(
+    state: TrainState,
+    batches: Iterator[LoadedBatch],
+    *,
+    config: LoopConfig,
+    step: Compiled,
+    place: Callable[[Batch], Batch],
+    learning_rate: Callable[[int], Any],
+    flops_of: Callable[[Batch], int],
+    peak_flops: float | None,
+    evaluate: Callable[[TrainState], dict[str, float]],
+    save: Callable[[TrainState, dict[str, float] | None], None],
+    report: Callable[[LoadedBatch], None],
+    writer: MetricsWriter,
+) -> TrainState:
+    """Takes the steps from state.step to config.num_steps; returns the last state.
+
+    place:    puts a batch of this process's rows on the devices.
+    flops_of: model FLOPs of one step on a batch.
+    evaluate: validation figures of a state, "wer" among them.
+    save:     starts writing a checkpoint.
+    report:   takes note of utterances that could not be loaded.
+    Raises UserError after config.max_nonfinite steps in a row without a finite gradient.
+    """
+    start_step = int(state.step)
+    flops: dict[tuple[int, ...], int] = {}
+    interval = Interval()
+    progress = tqdm(
+        total=config.num_steps, initial=start_step, desc="train", unit="step", mininterval=1.0
+    )
+    for number, loaded in enumerate(batches, start_step + 1):
+        report(loaded)
+        shape = loaded.batch.audio.values.shape
+        if shape not in flops:
+            flops[shape] = flops_of(loaded.batch)
+        state, metrics = step(state, place(loaded.batch))
+        interval.add(metrics, loaded, flops[shape])
+        interval.limit_run_ahead()
+        progress.update()
+        last = number == config.num_steps
+
+        if number % config.log_every == 0 or last:
+            values = interval.summary() | {
+                "learning_rate": float(learning_rate(number - 1)),
+                "compilations": step.count,
+            }
+            if peak_flops:
+                values["mfu"] = values["model_flops_per_second"] / peak_flops
+            writer.write(number, values)
+            progress.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
+            _must_be_finite(values["nonfinite_steps"], number, config)
+            interval = Interval()
+
+        figures = None
+        if number % config.evaluate_every == 0 or last:
+            figures = evaluate(state)
+            writer.write(number, {f"validation/{name}": value for name, value in figures.items()})
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            progress.write(f"step {number}: validation {shown}")
+        if figures or number % config.checkpoint_every == 0:
+            save(state, figures)
+        if figures:
+            interval = Interval()
+    progress.close()
+    return state
+
+
+def _must_be_finite(nonfinite: int, step: int, config: LoopConfig) -> None:
+    if nonfinite:
+        logging.warning("the last %d steps had no finite gradient and changed nothing", nonfinite)
+    if nonfinite >= config.max_nonfinite:
+        raise UserError(
+            f"the loss or its gradient was not finite for {nonfinite} steps in a row, up to step "
+            f"{step}: lower config.optimizer.learning_rate.peak, raise warmup_steps, or look at "
+            f"the data; the last checkpoint is from before"
+        )

@@ -1,0 +1,195 @@
+"""Optimizers of optax, driven by regular expressions over parameter paths.
+
+    gradients ─▶ clip ─▶ algorithm ─▶ weight decay ─▶ multipliers ─▶ − learning rate ─▶ updates
+                                      (by path)       (by path)        (schedule)
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import optax
+
+from jasr.errors import UserError, nearest
+from jasr.training.muon import is_matrix_or_masked, match_adam_size, matrix_axes
+
+SCHEDULES = ("cosine", "linear", "inverse_sqrt", "constant")
+ALGORITHMS = ("adamw", "adafactor", "lion", "muon")
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningRate:
+    """A linear warm-up to `peak`, then a decay over the rest of `num_steps`.
+
+    schedule:     "cosine" or "linear" to `final_fraction` of the peak; "inverse_sqrt"
+                  (Vaswani et al., 2017, section 5.3); "constant".
+    warmup_steps: steps of warm-up, at most num_steps.
+    """
+
+    peak: float
+    num_steps: int
+    schedule: str = "cosine"
+    warmup_steps: int = 0
+    final_fraction: float = 0.0
+
+    def __call__(self, step: jax.typing.ArrayLike) -> jax.Array:
+        decay_steps = max(self.num_steps - self.warmup_steps, 1)
+        match self.schedule:
+            case "cosine":
+                decay = optax.cosine_decay_schedule(self.peak, decay_steps, self.final_fraction)
+            case "linear":
+                decay = optax.linear_schedule(
+                    self.peak, self.peak * self.final_fraction, decay_steps
+                )
+            case "inverse_sqrt":
+                warmup = max(self.warmup_steps, 1)
+                decay = lambda step: self.peak * (warmup / (step + warmup)) ** 0.5  # noqa: E731
+            case "constant":
+                decay = optax.constant_schedule(self.peak)
+            case _:
+                raise UserError(
+                    f"config.optimizer.learning_rate.schedule {self.schedule!r} is unknown: "
+                    f"{nearest(self.schedule, SCHEDULES)}"
+                )
+        warmup = optax.linear_schedule(0.0, self.peak, max(self.warmup_steps, 1))
+        return optax.join_schedules([warmup, decay], [self.warmup_steps])(step)
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """What config.optimizer says; `build` makes the optax transformation.
+
+    Paths look like "encoder/layers/attention/query/kernel". A regular expression that matches
+    no parameter is an error: it is a typing mistake far more often than it is meant.
+
+    weight_decay:  decoupled, applied to parameters whose path does not match `no_weight_decay`.
+    multipliers:   regular expression -> factor on the learning rate; the first match counts.
+    frozen:        regular expressions of parameters that are not trained and hold no state.
+    """
+
+    learning_rate: LearningRate
+    algorithm: str = "adamw"
+    beta1: float = 0.9
+    beta2: float = 0.98
+    epsilon: float = 1e-8
+    clip_norm: float = 1.0
+    weight_decay: float = 0.0
+    no_weight_decay: tuple[str, ...] = ()
+    multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    frozen: tuple[str, ...] = ()
+
+    def build(self, params: Any, axes: Any) -> optax.GradientTransformation:
+        """The transformation for these parameters.
+
+        params: shapes or arrays; axes: the logical axis names of each, for Muon's matrices.
+        """
+        decayed = _by_path(params, self.no_weight_decay, "no_weight_decay", lambda match: not match)
+        transforms = [
+            optax.clip_by_global_norm(self.clip_norm) if self.clip_norm else optax.identity(),
+            self._algorithm(axes),
+            optax.add_decayed_weights(self.weight_decay, mask=decayed)
+            if self.weight_decay
+            else optax.identity(),
+            _multiply(_factors(params, self.multipliers)),
+            optax.scale_by_learning_rate(self.learning_rate),
+        ]
+        trained = optax.chain(*transforms)
+        if not self.frozen:
+            return trained
+        labels = _by_path(
+            params, self.frozen, "frozen", lambda match: "frozen" if match else "trained"
+        )
+        return optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
+
+    def _algorithm(self, axes: Any) -> optax.GradientTransformation:
+        match self.algorithm:
+            case "adamw":
+                return optax.scale_by_adam(self.beta1, self.beta2, self.epsilon)
+            case "lion":
+                return optax.scale_by_lion(self.beta1, self.beta2)
+            case "adafactor":
+                return optax.chain(
+                    optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0)
+                )
+            case "muon":
+                return _scale_by_muon(self, axes)
+            case _:
+                raise UserError(
+                    f"config.optimizer.algorithm {self.algorithm!r} is unknown: "
+                    f"{nearest(self.algorithm, ALGORITHMS)}"
+                )
+
+
+def _scale_by_muon(optimizer: Optimizer, axes: Any) -> optax.GradientTransformation:
+    """Muon (Jordan et al., 2024) on matrices inside the network, Adam on everything else."""
+    dimensions = matrix_axes(axes)
+    labels = jax.tree.map(
+        lambda d: "adam" if isinstance(d, optax.MaskedNode) else "muon",
+        dimensions,
+        is_leaf=is_matrix_or_masked,
+    )
+    muon = optax.chain(
+        optax.contrib.scale_by_muon(weight_dimension_numbers=dimensions),
+        match_adam_size(dimensions),
+    )
+    adam = optax.scale_by_adam(optimizer.beta1, optimizer.beta2, optimizer.epsilon)
+    return optax.partition({"muon": muon, "adam": adam}, labels)
+
+
+def path_of(path: tuple) -> str:
+    """A parameter's path as one string, "encoder/layers/attention/query/kernel"."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _by_path(
+    params: Any, patterns: tuple[str, ...], key: str, value: Callable[[bool], Any]
+) -> Any:
+    paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in patterns:
+        _must_match(pattern, paths, key)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: value(any(re.search(p, path_of(path)) for p in patterns)), params
+    )
+
+
+def _factors(params: Any, multipliers: Mapping[str, float]) -> Any:
+    paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    for pattern in multipliers:
+        _must_match(pattern, paths, "multipliers")
+
+    def factor(path: tuple, _: Any) -> float:
+        matches = (f for pattern, f in multipliers.items() if re.search(pattern, path_of(path)))
+        return next(matches, 1.0)
+
+    return jax.tree_util.tree_map_with_path(factor, params)
+
+
+def _must_match(pattern: str, paths: list[str], key: str) -> None:
+    try:
+        matched = any(re.search(pattern, path) for path in paths)
+    except re.error as error:
+        raise UserError(
+            f"config.optimizer.{key}: {pattern!r} is not a regular expression: {error}"
+        ) from error
+    if not matched:
+        raise UserError(
+            f"config.optimizer.{key}: {pattern!r} matches no parameter; "
+            f"they are {', '.join(paths)}"
+        )
+
+
+def _multiply(factors: Any) -> optax.GradientTransformation:
+    def update(updates: Any, params: Any) -> Any:
+        del params
+        return jax.tree.map(
+            lambda update, factor: update
+            if isinstance(update, optax.MaskedNode)
+            else update * factor,
+            updates,
+            factors,
+            is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode),
+        )
+
+    return optax.stateless(update)

@@ -1,0 +1,95 @@
+"""What training carries from step to step."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int, UInt
+
+from jasr.sharding.rules import Rules, like_parameters, parameter_shardings
+from jasr.types import Batch
+
+
+@struct.dataclass
+class TrainState:
+    """Parameters, optimizer state and counters; a checkpoint is exactly this.
+
+    step:      number of steps taken; with `seed` it gives every random draw of the next one.
+    nonfinite: how many steps in a row had a non-finite loss or gradient and changed nothing.
+    """
+
+    step: Int[Array, ""]
+    nonfinite: Int[Array, ""]
+    seed: UInt[Array, ""]
+    params: Any
+    opt_state: Any
+
+
+def abstract_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    batch: Batch,
+    mesh: Mesh,
+    rules: Rules,
+) -> TrainState:
+    """The state's shapes, dtypes and shardings; nothing is allocated.
+
+    batch: shapes (or arrays) of any batch the model takes.
+    """
+    boxed = jax.eval_shape(lambda: _initial_params(model, jax.random.key(0), batch))
+    shardings = parameter_shardings(boxed, mesh, rules)
+    params = nn.unbox(boxed)
+    opt_state = jax.eval_shape(optimizer.init, params)
+    scalar = NamedSharding(mesh, PartitionSpec())
+    placed = TrainState(
+        step=scalar,
+        nonfinite=scalar,
+        seed=scalar,
+        params=shardings,
+        opt_state=like_parameters(opt_state, params, shardings, mesh),
+    )
+    shapes = TrainState(
+        step=jax.ShapeDtypeStruct((), jnp.int32),
+        nonfinite=jax.ShapeDtypeStruct((), jnp.int32),
+        seed=jax.ShapeDtypeStruct((), jnp.uint32),
+        params=params,
+        opt_state=opt_state,
+    )
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        placed,
+    )
+
+
+def create_state(
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    batch: Batch,
+    abstract: TrainState,
+    *,
+    seed: int,
+) -> TrainState:
+    """A state drawn from `seed`, created where `abstract` places it."""
+
+    def create(seed: UInt[Array, ""]) -> TrainState:
+        params = nn.unbox(_initial_params(model, jax.random.key(seed), batch))
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            nonfinite=jnp.zeros((), jnp.int32),
+            seed=seed,
+            params=params,
+            opt_state=optimizer.init(params),
+        )
+
+    placed = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+    return jax.jit(create, out_shardings=placed)(jnp.asarray(seed, jnp.uint32))
+
+
+def _initial_params(model: nn.Module, key: jax.Array, batch: Batch) -> Any:
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), batch)
+    return model.init({"params": key}, empty, train=False)["params"]

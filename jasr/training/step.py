@@ -1,0 +1,111 @@
+"""One training step: a pure function of state and batch.
+
+    batch ─▶ split in microbatches ─▶ model ─▶ objective ─▶ gradients, summed ─▶ optimizer ─▶ state
+                 └─ counts of the whole batch ──────┘
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from jasr.objectives.objective import Objectives
+from jasr.training.state import TrainState
+from jasr.types import Batch, Sum
+
+Metrics = dict[str, Any]
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    objective: Objectives,
+    optimizer: optax.GradientTransformation,
+    microbatches: int = 1,
+) -> tuple[TrainState, Metrics]:
+    """The next state, and the step's raw terms, loss and gradient norm.
+
+    The result does not depend on `microbatches`, apart from dropout's draws and float rounding:
+    each term is divided once, by its count over the whole batch. A step whose loss or gradient
+    is not finite changes only the counters.
+    """
+    key = jax.random.fold_in(jax.random.key(state.seed), state.step)
+    weights = objective.weights(state.step)
+
+    def sums_of(params: Any, part: Batch, dropout_key: Array) -> dict[str, Sum]:
+        # "augment" is keyed by example inside the model; dropout draws for the whole part.
+        rngs = {"augment": key, "dropout": dropout_key}
+        return objective.sums(model.apply({"params": params}, part, train=True, rngs=rngs), part)
+
+    # Counts depend on masks alone, so the compiler drops this pass through the model.
+    counts = {name: s.count for name, s in sums_of(state.params, batch, key).items()}
+
+    def loss_of(params: Any, part: Batch, dropout_key: Array) -> tuple[Array, dict[str, Sum]]:
+        sums = sums_of(params, part, dropout_key)
+        return objective.total(sums, counts, weights), sums
+
+    def measure(part: Batch, number: Array) -> tuple[Array, dict[str, Sum], Any]:
+        dropout_key = jax.random.fold_in(key, number)
+        (loss, sums), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            state.params, part, dropout_key
+        )
+        return loss, sums, gradients
+
+    loss, sums, gradients = sum_over_parts(measure, batch, microbatches)
+    gradient_norm = optax.tree.norm(gradients)
+    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+
+    def if_finite(new: Any, old: Any) -> Any:
+        return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
+
+    next_state = state.replace(
+        step=state.step + 1,
+        nonfinite=jnp.where(finite, 0, state.nonfinite + 1),
+        params=if_finite(params, state.params),
+        opt_state=if_finite(opt_state, state.opt_state),
+    )
+    metrics = {
+        "loss": loss,
+        "terms": sums,
+        "weights": weights,
+        "gradient_norm": gradient_norm,
+        "nonfinite": next_state.nonfinite,
+    }
+    return next_state, metrics
+
+
+def sum_over_parts(
+    measure: Callable[[Batch, Array], Any], batch: Batch, parts: int
+) -> Any:
+    """The sum of measure(part, number) over the batch's parts, one part in memory at a time."""
+    if parts == 1:
+        return measure(batch, jnp.zeros((), jnp.int32))
+    split_batch = split(batch, parts)
+    numbers = jnp.arange(parts)
+    shapes = jax.eval_shape(measure, *jax.tree.map(lambda x: x[0], (split_batch, numbers)))
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def add(total: Any, part: tuple[Batch, Array]) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, measure(*part)), None
+
+    return jax.lax.scan(add, zero, (split_batch, numbers))[0]
+
+
+def split(batch: Batch, parts: int) -> Batch:
+    """The batch as [parts, rows / parts, ...]: part i takes every parts-th row from i.
+
+    Taking every n-th row leaves each device its own rows when the batch is split over devices.
+    """
+
+    def split_rows(rows: Array) -> Array:
+        return jnp.swapaxes(rows.reshape(-1, parts, *rows.shape[1:]), 0, 1)
+
+    return jax.tree.map(split_rows, batch)
