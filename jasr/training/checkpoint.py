@@ -89,7 +89,7 @@ class Checkpoints:
     def _must_agree(self, step: int, abstract: TrainState) -> None:
         with _named_damage(self._folder, step):
             saved = self._manager.item_metadata(step)["state"]
-        saved, wanted = _shapes(saved.tree), _shapes(_plain(abstract))
+        saved, wanted = _shapes(saved.tree), _shapes(abstract)
         differing = [
             f"{name}: {saved.get(name, 'absent')} in the checkpoint, "
             f"{wanted.get(name, 'absent')} in the model"
@@ -110,11 +110,6 @@ class Checkpoints:
     def close(self) -> None:
         self.wait()
         self._manager.close()
-
-
-def _plain(tree: Any) -> Any:
-    """The tree as nested dicts and lists, as Orbax's metadata names it."""
-    return ocp.utils.serialize_tree(tree, keep_empty_nodes=False)
 
 
 def _shapes(tree: Any) -> dict[str, str]:

@@ -31,7 +31,7 @@ class TinyRecognizer(nn.Module):
 
     def setup(self):
         self.frontend = nn.Dense(self.width, kernel_init=nn.initializers.normal(2.0))
-        self.embedding = nn.Embed(VOCAB, self.width, nn.initializers.normal(2.0))
+        self.embedding = nn.Embed(VOCAB, self.width, embedding_init=nn.initializers.normal(2.0))
         self.output = nn.Dense(VOCAB, kernel_init=nn.initializers.normal(2.0))
 
     def encode(self, audio):

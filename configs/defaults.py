@@ -1,0 +1,84 @@
+"""What every config starts from, and what each key means."""
+
+from ml_collections import ConfigDict
+
+from configs.models import ctc_transformer
+
+
+def get_defaults() -> ConfigDict:
+    """Every key a config may hold, with the value it has where a config says nothing."""
+    config = ConfigDict()
+    config.seed = 0
+
+    # The corpus: its kind, its name under --data_dir, and the rate its audio is kept at (Hz).
+    config.corpus = ConfigDict({"kind": "manifest", "name": "", "sample_rate": 16_000})
+    config.corpus.options = ConfigDict()
+    config.splits = ConfigDict({"train": "train", "validation": "validation"})
+
+    # tokenizer: character, byte, bpe or unigram; vocab_size is for the last two.
+    # normalizer: applied to every transcript before training and scoring.
+    config.text = ConfigDict(
+        {"tokenizer": "character", "vocab_size": 0, "normalizer": "basic-v1"}
+    )
+
+    # A batch holds batch_seconds of audio, padding included, in one of num_buckets shapes.
+    config.data = ConfigDict(
+        {
+            "min_seconds": 0.1,
+            "max_seconds": 20.0,
+            "batch_seconds": 120.0,
+            "num_buckets": 4,
+            "max_tokens": 448,
+            "num_workers": 0,
+        }
+    )
+    config.data.augment = ConfigDict(
+        {"speeds": (1.0,), "gain_db": 0.0, "noise_probability": 0.0, "noise_snr_db": (5.0, 30.0)}
+    )
+
+    config.model = ctc_transformer()
+    config.objective = ConfigDict({"ctc": {"name": "ctc", "weight": 1.0}})
+
+    config.optimizer = ConfigDict(
+        {
+            "algorithm": "adamw",
+            "clip_norm": 1.0,
+            "weight_decay": 0.01,
+            "no_weight_decay": ("bias$", "scale$"),
+            "frozen": (),
+        }
+    )
+    config.optimizer.multipliers = ConfigDict()
+    # num_steps is that of the training, config.train.num_steps.
+    config.optimizer.learning_rate = ConfigDict(
+        {"peak": 1e-3, "schedule": "cosine", "warmup_steps": 200, "final_fraction": 0.0}
+    )
+
+    # All in steps. microbatches splits a batch in memory; the result stays the same.
+    config.train = ConfigDict(
+        {
+            "num_steps": 1000,
+            "microbatches": 1,
+            "log_every": 20,
+            "evaluate_every": 250,
+            "checkpoint_every": 250,
+            "keep_checkpoints": 2,
+            "max_nonfinite": 20,
+        }
+    )
+    # Devices over which a batch is split; 0 takes all there are.
+    config.mesh = ConfigDict({"data": 1})
+
+    # How validation and evaluation search for the words.
+    config.decoding = ConfigDict({"name": "ctc_greedy"})
+    config.evaluation = ConfigDict({"batch_seconds": 240.0, "num_buckets": 3})
+    return config
+
+
+def options(arg: str, known: tuple[str, ...]) -> set[str]:
+    """The comma-separated words of a config's argument; raises ValueError for an unknown one."""
+    words = {word for word in arg.split(",") if word}
+    unknown = sorted(words - set(known))
+    if unknown:
+        raise ValueError(f"config argument {unknown[0]!r} is unknown: choose from {known}")
+    return words

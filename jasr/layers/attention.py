@@ -1,0 +1,117 @@
+"""Attention: the one function that computes it, and the module around it."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Bool, Float
+
+from jasr.errors import UserError
+from jasr.layers.linear import Linear
+from jasr.layers.positions import Relations, rotate
+
+
+def attention(
+    query: Float[Array, "batch queries heads head_dim"],
+    key: Float[Array, "batch keys heads head_dim"],
+    value: Float[Array, "batch keys heads head_dim"],
+    *,
+    key_mask: Bool[Array, "batch keys"] | None = None,
+    bias: Float[Array, "heads queries keys"] | None = None,
+    causal: bool = False,
+) -> Float[Array, "batch queries heads head_dim"]:
+    """Softmax attention, the softmax in float32.
+
+    key_mask: True = may be attended to; a query with no such key gets the values' mean.
+    bias:     added to the scaled logits.
+    causal:   query i attends to keys 0 to i only.
+
+    Vaswani et al. 2017, "Attention is all you need", equation 1.
+    """
+    return jax.nn.dot_product_attention(
+        query,
+        key,
+        value,
+        bias=None if bias is None else bias[None],
+        mask=None if key_mask is None else key_mask[:, None, None],
+        is_causal=causal,
+    )
+
+
+def attention_weights(
+    query: Float[Array, "batch queries heads head_dim"],
+    key: Float[Array, "batch keys heads head_dim"],
+    key_mask: Bool[Array, "batch keys"],
+) -> Float[Array, "batch heads queries keys"]:
+    """The float32 weights themselves, to look at."""
+    logits = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=jnp.float32)
+    logits = jnp.where(key_mask[:, None, None], logits * query.shape[-1] ** -0.5, -jnp.inf)
+    return jax.nn.softmax(logits, where=key_mask[:, None, None])
+
+
+class MultiHeadAttention(nn.Module):
+    """Queries of one sequence attend to keys and values of another, or of the same.
+
+    Keys and values are an argument of their own, so that they can be kept between calls. The
+    keys' projection has no bias: it would shift all logits of a query alike.
+    Whisper's arrangement; Vaswani et al. 2017, section 3.2.2.
+    """
+
+    num_heads: int
+    embed_dim: int
+    dtype: str = "float32"
+
+    def setup(self) -> None:
+        if self.embed_dim % self.num_heads:
+            raise UserError(
+                f"num_heads: embed_dim {self.embed_dim} cannot be divided into "
+                f"{self.num_heads} heads; choose a divisor of it"
+            )
+        head_dim = self.embed_dim // self.num_heads
+        self.query, self.key, self.value = (
+            Linear(
+                (self.num_heads, head_dim),
+                ("embed",),
+                ("heads", "head_dim"),
+                use_bias=use_bias,
+                dtype=self.dtype,
+            )
+            for use_bias in (True, False, True)
+        )
+        self.out = Linear((self.embed_dim,), ("heads", "head_dim"), ("embed",), dtype=self.dtype)
+
+    def __call__(
+        self,
+        x: Float[Array, "batch queries embed"],
+        keys_values: tuple[Array, Array],
+        *,
+        key_mask: Bool[Array, "batch keys"] | None = None,
+        relations: Relations = Relations(),  # noqa: B008 - frozen
+        causal: bool = False,
+    ) -> Float[Array, "batch queries embed"]:
+        """keys_values: from `keys_values`, [batch, keys, heads, head_dim] each."""
+        keys, values = keys_values
+        attended = attention(
+            self.queries(x, relations),
+            keys,
+            values,
+            key_mask=key_mask,
+            bias=relations.bias,
+            causal=causal,
+        )
+        return self.out(checkpoint_name(attended, "attended"))
+
+    def queries(self, x: Float[Array, "batch queries embed"], relations: Relations) -> Array:
+        """[batch, queries, heads, head_dim]"""
+        query = checkpoint_name(self.query(x), "query")
+        return query if relations.rotation is None else rotate(query, relations.rotation)
+
+    def keys_values(
+        self,
+        x: Float[Array, "batch keys embed"],
+        relations: Relations = Relations(),  # noqa: B008 - frozen
+    ) -> tuple[Array, Array]:
+        """Keys and values of x, [batch, keys, heads, head_dim] each."""
+        key = checkpoint_name(self.key(x), "key")
+        value = checkpoint_name(self.value(x), "value")
+        return (key if relations.rotation is None else rotate(key, relations.rotation)), value

@@ -1,0 +1,36 @@
+"""Score a trained recogniser; the workdir holds all it needs.
+
+    python -m launch.evaluate --workdir=runs/fsdd --split=test
+    python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.jsonl
+"""
+
+from absl import flags
+
+from launch.main import run
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.")
+_SPLIT = flags.DEFINE_string("split", "test", "Split of the corpus it was trained on.")
+_MANIFEST = flags.DEFINE_string("manifest", None, "Score these recordings instead.")
+_CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; TFDS's default.")
+_DECODING = flags.DEFINE_string(
+    "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
+)
+flags.mark_flag_as_required("workdir")
+
+
+def main(_) -> None:
+    from jasr.build.evaluation import evaluate_workdir
+
+    evaluate_workdir(
+        _WORKDIR.value,
+        split=_SPLIT.value,
+        manifest=_MANIFEST.value,
+        checkpoint=_CHECKPOINT.value,
+        data_dir=_DATA_DIR.value,
+        decoding=_DECODING.value,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,24 @@
+"""Train a recogniser; the same command again goes on where it stopped.
+
+    python -m launch.train --config=configs/fsdd.py --workdir=runs/fsdd
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from launch.main import run
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config module, MODULE.py[:ARG].")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and reports go.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; TFDS's default.")
+flags.mark_flags_as_required(["config", "workdir"])
+
+
+def main(_) -> None:
+    from jasr.build.experiment import train_in
+
+    train_in(_WORKDIR.value, _CONFIG.value, data_dir=_DATA_DIR.value)
+
+
+if __name__ == "__main__":
+    run(main)

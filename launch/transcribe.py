@@ -1,0 +1,32 @@
+"""Write down what is said in recordings of any format.
+
+    python -m launch.transcribe --workdir=runs/fsdd a.wav b.flac c.mp3
+"""
+
+from absl import flags
+
+from launch.main import run
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.")
+_CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
+_DECODING = flags.DEFINE_string(
+    "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
+)
+flags.mark_flag_as_required("workdir")
+
+
+def main(arguments: list[str]) -> None:
+    from jasr.build.evaluation import transcribe_files
+
+    transcripts = transcribe_files(
+        _WORKDIR.value,
+        arguments[1:],
+        checkpoint=_CHECKPOINT.value,
+        decoding=_DECODING.value,
+    )
+    for path, text in transcripts:
+        print(f"{path}\t{text}")
+
+
+if __name__ == "__main__":
+    run(main)
