@@ -1,6 +1,6 @@
 """A prepared corpus on disk, and reading it.
 
-    DATA_DIR/jasr_KIND/NAME-RATEhz/VERSION/
+    DATA_DIR/jasr/NAME-RATEhz/VERSION/
         dataset_info.json, features.json, *.array_record-*    TFDS's own
         index-SPLIT.jsonl     one utterance a line, in the order of the records
         source.json           what it was prepared from
@@ -46,7 +46,7 @@ class PreparedCorpus(Corpus):
 
     @cached_property
     def problems(self) -> Sequence[Problem]:
-        rows = _read_json_lines(self.folder / PROBLEMS_FILE)
+        rows = read_problems(self.folder)
         return [Problem(row["id"], row["reason"]) for row in rows if row["split"] == self.split]
 
     def read(self, index: int) -> Float[np.ndarray, " samples"]:
@@ -74,6 +74,11 @@ def splits_of(folder: Path) -> list[str]:
 def read_index(folder: Path, split: str) -> list[Utterance]:
     """The utterances of a split, in the order of their records."""
     return [Utterance(**row) for row in _read_json_lines(_index_path(folder, split))]
+
+
+def read_problems(folder: Path) -> list[dict[str, Any]]:
+    """Recordings left out of a prepared corpus: `split`, `id` and `reason`."""
+    return _read_json_lines(folder / PROBLEMS_FILE)
 
 
 def write_index(folder: Path, split: str, utterances: Mapping[str, Utterance]) -> None:

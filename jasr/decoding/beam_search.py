@@ -7,6 +7,7 @@
 The loop ends when no live beam of any utterance can still enter its finished set.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,8 +50,13 @@ def beam_search(
     live beam can beat the worst of its `num_hypotheses` finished ones. It is exact where
     `beam_size` is at least the number of extensions at every step.
     """
-    rules = {"end_id": end_id, "suppressed": suppressed, "no_repeat_ngram": no_repeat_ngram}
-    log_probs = partial(next_log_probs, token_limits_B=token_limits, **rules)
+    log_probs = partial(
+        next_log_probs,
+        token_limits_B=token_limits,
+        end_id=end_id,
+        suppressed=suppressed,
+        no_repeat_ngram=no_repeat_ngram,
+    )
     divisor = partial(length_divisor, exponent=length_penalty)
 
     def advance(search: _Search) -> _Search:
@@ -63,7 +69,7 @@ def beam_search(
         # A log-probability only falls, so this is the best score that a beam may still reach.
         reachable_BK = live.scores_BK / divisor(token_limits + 1)[:, None]
         hopeful_BK = reachable_BK > finished.scores_BH[:, -1:]
-        live = live.replace(scores_BK=jnp.where(hopeful_BK, live.scores_BK, -jnp.inf))
+        live = replace(live, scores_BK=jnp.where(hopeful_BK, live.scores_BK, -jnp.inf))
         return _Search(search.num_tokens + 1, live, finished)
 
     final = jax.lax.while_loop(

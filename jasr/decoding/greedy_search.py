@@ -31,8 +31,13 @@ def greedy_search(
                   counted; at the limit the end is forced. 0 means no search: no hypothesis.
     suppressed, no_repeat_ngram: see `next_log_probs`.
     """
-    rules = {"end_id": end_id, "suppressed": suppressed, "no_repeat_ngram": no_repeat_ngram}
-    log_probs = partial(next_log_probs, token_limits_B=token_limits, **rules)
+    log_probs = partial(
+        next_log_probs,
+        token_limits_B=token_limits,
+        end_id=end_id,
+        suppressed=suppressed,
+        no_repeat_ngram=no_repeat_ngram,
+    )
     final = jax.lax.while_loop(
         lambda search: jnp.any(search.running_B),
         partial(_advance, step=step, log_probs=log_probs, end_id=end_id),

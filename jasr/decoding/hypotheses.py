@@ -4,22 +4,22 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Int
 
 
 @struct.dataclass
 class Hypotheses:
     """The transcripts found for each utterance, best first.
 
-    tokens: int32, with no start or end token; 0 where the mask is False.
-    mask:   True = a token of the hypothesis.
-    scores: log-probability, normalised for length where the search says so;
-            -inf where the utterance has fewer hypotheses than there are places.
+    tokens: int32 [batch, hypotheses, tokens], with no start or end; 0 where the mask is False.
+    mask:   bool [batch, hypotheses, tokens], True = a token of the hypothesis.
+    scores: float32 [batch, hypotheses], log-probability, normalised for length where the search
+            says so; -inf where the utterance has fewer hypotheses than there are places.
     """
 
-    tokens: Int[Array, "batch hypotheses tokens"]
-    mask: Bool[Array, "batch hypotheses tokens"]
-    scores: Float[Array, "batch hypotheses"]
+    tokens: Any
+    mask: Any
+    scores: Any
 
 
 @runtime_checkable

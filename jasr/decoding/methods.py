@@ -43,7 +43,7 @@ class CTCGreedy:
     @_compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         encoded = model.apply(variables, batch.audio, method="encode")
-        logits = model.apply(variables, encoded, method="ctc_logits")
+        logits: Any = model.apply(variables, encoded, method="ctc_logits")
         return ctc_greedy(logits, blank_id=self.blank_id)
 
 
@@ -79,6 +79,10 @@ class _Attention:
                 f"above 0 and at most the sample rate, {self.sample_rate}"
             )
 
+    def guards(self) -> list[str]:
+        """What the method's name says of the guards that are on."""
+        return [f"no_repeat_ngram={self.no_repeat_ngram}"] if self.no_repeat_ngram else []
+
     def search_space(self, batch: Batch) -> tuple[jax.Array, dict[str, Any]]:
         """Each utterance's token limit, int32 [B], and the searches' common arguments.
 
@@ -104,7 +108,7 @@ class AttentionGreedy(_Attention):
 
     @property
     def name(self) -> str:
-        return _name("attention-greedy", no_repeat_ngram=self.no_repeat_ngram)
+        return _name("attention-greedy", *self.guards())
 
     @_compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
@@ -137,12 +141,8 @@ class AttentionBeam(_Attention):
 
     @property
     def name(self) -> str:
-        return _name(
-            "attention-beam",
-            self.beam_size,
-            length_penalty=self.length_penalty,
-            no_repeat_ngram=self.no_repeat_ngram,
-        )
+        penalty = f"length_penalty={self.length_penalty}"
+        return _name("attention-beam", str(self.beam_size), penalty, *self.guards())
 
     @_compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
@@ -187,8 +187,5 @@ def _at_least(method: Any, least: int, *fields: str) -> None:
             )
 
 
-def _name(method: str, *values: int, **settings: int | float) -> str:
-    """Such as attention-beam(4, length_penalty=1.0); settings that are off, 0, are left out."""
-    shown = [str(value) for value in values]
-    shown += [f"{key}={value}" for key, value in settings.items() if value]
-    return f"{method}({', '.join(shown)})" if shown else method
+def _name(method: str, *settings: str) -> str:
+    return f"{method}({', '.join(settings)})" if settings else method

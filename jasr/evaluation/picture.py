@@ -1,14 +1,14 @@
 """Arrays as pictures with axes: pixels as an embedded PNG, everything else as SVG.
 
-        y_label │▒▒▓▓░░▒▒▓▓│
-                └──────────┘
-                   x_label
+y_label │▒▒▓▓░░▒▒▓▓│
+        └──────────┘
+           x_label
 """
 
 import base64
 import io
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import matplotlib
 import numpy as np
@@ -16,6 +16,8 @@ from jaxtyping import Float
 from matplotlib.colors import to_hex
 from matplotlib.image import imsave
 from matplotlib.ticker import MaxNLocator
+
+_Number: TypeAlias = int | float
 
 _COLOURS = matplotlib.colormaps["magma"].with_extremes(bad="#808080")
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 760, 72, 14, 8, 44
@@ -36,7 +38,7 @@ class Picture:
     image: Float[np.ndarray, "rows columns"]
     x_label: str
     y_label: str
-    extent: tuple[float, float, float, float]
+    extent: tuple[_Number, _Number, _Number, _Number]
     row_labels: tuple[str, ...] = ()
 
 
@@ -88,7 +90,7 @@ def _height(picture: Picture) -> int:
 
 
 def _number_ticks(
-    low: float, high: float, from_at: float, to_at: float, *, most: int
+    low: _Number, high: _Number, from_at: _Number, to_at: _Number, *, most: int
 ) -> list[Tick]:
     first, last = sorted((low, high))
     values = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(first, last)
@@ -107,7 +109,7 @@ def _row_ticks(labels: tuple[str, ...], height: int) -> list[Tick]:
     row = height / len(labels)
     stride = int(np.ceil(0.7 * _ROW_HEIGHT / row))
     return [
-        Tick(_TOP + height - (i + 0.5) * row, label)
+        Tick(_TOP + height - (i + 0.5) * row, label.replace(" ", "␣"))
         for i, label in enumerate(labels)
         if i % stride == 0
     ]
@@ -115,5 +117,6 @@ def _row_ticks(labels: tuple[str, ...], height: int) -> list[Tick]:
 
 def _png(image: np.ndarray, low: float, high: float) -> str:
     pixels = io.BytesIO()
+    image = np.ma.masked_invalid(image)
     imsave(pixels, image, vmin=low, vmax=high, cmap=_COLOURS, origin="lower", format="png")
     return base64.b64encode(pixels.getvalue()).decode("ascii")

@@ -1,6 +1,6 @@
 """Recognise every utterance of a corpus split, once, whatever the number of hosts.
 
-    batches ─▶ compiled decoding ─▶ token table [utterances, tokens] ─▶ summed over hosts ─▶ text
+batches ─▶ compiled decoding ─▶ token table [utterances, tokens] ─▶ summed over hosts ─▶ text
 """
 
 import time
@@ -13,9 +13,8 @@ from jax.experimental import multihost_utils
 
 from jasr.corpora.corpus import Utterance
 from jasr.decoding.hypotheses import Hypotheses
-from jasr.evaluation.scoring import UtteranceScore
+from jasr.evaluation.scoring import UtteranceScore, score_utterance
 from jasr.pipeline.loader import LoadedBatch
-from jasr.text.error_counts import count_character_errors, count_word_errors
 from jasr.text.tokenizer import Tokenizer
 from jasr.types import Batch
 
@@ -56,22 +55,17 @@ def score(
     normalize: Callable[[str], str],
 ) -> list[UtteranceScore]:
     """Error counts of each utterance that has a reference and was recognised."""
-    scores = []
-    for utterance, hypothesis in zip(utterances, hypotheses, strict=True):
-        if utterance.text is None or hypothesis is None:
-            continue
-        reference, hypothesis = normalize(utterance.text), normalize(hypothesis)
-        scores.append(
-            UtteranceScore(
-                id=utterance.id,
-                reference=reference,
-                hypothesis=hypothesis,
-                words=count_word_errors(reference, hypothesis),
-                characters=count_character_errors(reference, hypothesis),
-                duration=utterance.duration,
-            )
+    return [
+        score_utterance(
+            utterance.id,
+            utterance.text,
+            hypothesis,
+            normalize=normalize,
+            duration=utterance.duration,
         )
-    return scores
+        for utterance, hypothesis in zip(utterances, hypotheses, strict=True)
+        if utterance.text is not None and hypothesis is not None
+    ]
 
 
 def _local_rows(array: jax.Array) -> np.ndarray:

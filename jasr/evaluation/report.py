@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from jasr.evaluation.files import write_text
 from jasr.evaluation.picture import Picture, draw
@@ -71,9 +71,9 @@ class Bar(NamedTuple):
 
 def _histogram(rates: Sequence[float]) -> list[Bar]:
     """Utterances with no error, then by tenths up to 100 %, then above (insertions)."""
-    # Rounded up in hundredths first: 0.3 of a word in ten must not fall above 30 %.
-    tenths = np.ceil(np.round(np.asarray(rates) * 100, 6) / 10).astype(int)
-    counts = np.bincount(np.minimum(tenths, 11), minlength=12)
+    # Rounded before it is rounded up, so that 3 errors in 10 words do not fall above 30 %.
+    tenths = np.ceil(np.round(10 * np.minimum(rates, 1.1), 6)).astype(int)
+    counts = np.bincount(tenths, minlength=12)
     labels = ["0", *(f"{10 * i}–{10 * i + 10}" for i in range(10)), "> 100"]
     return [
         Bar(label, int(count), float(count / counts.max()))
@@ -124,7 +124,11 @@ class Confusion(NamedTuple):
 
 def _confusions(scores: Sequence[UtteranceScore]) -> dict[str, list[Confusion]]:
     """The most frequent errors of each kind."""
-    found = {"substitute": Counter(), "delete": Counter(), "insert": Counter()}
+    found: dict[str, Counter[tuple[str | None, str | None]]] = {
+        "substitute": Counter(),
+        "delete": Counter(),
+        "insert": Counter(),
+    }
     for score in scores:
         for op, reference, hypothesis in align_words(score.reference, score.hypothesis):
             if op != "equal":
@@ -146,7 +150,7 @@ def _aligned(score: UtteranceScore) -> Aligned:
     return Aligned(score, align_words(score.reference, score.hypothesis))
 
 
-def _template():
+def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

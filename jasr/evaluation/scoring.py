@@ -1,9 +1,9 @@
 """Scores of a recogniser on a set of utterances, and the files that keep them.
 
-    UtteranceScore, one per utterance ──▶ summarize ──▶ the figures of the whole set
-                      │                                        │
-                      ▼                                        ▼
-           FOLDER/utterances.jsonl                    FOLDER/summary.json
+UtteranceScore, one per utterance ──▶ summarize ──▶ the figures of the whole set
+                  │                                        │
+                  ▼                                        ▼
+       FOLDER/utterances.jsonl                    FOLDER/summary.json
 """
 
 import json

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from jasr.errors import UserError
 from jasr.layers.linear import Linear
-from jasr.layers.positions import Relations, rotate
+from jasr.layers.positions import NO_RELATIONS, Relations, rotate
 
 
 def attention(
@@ -86,7 +86,7 @@ class MultiHeadAttention(nn.Module):
         keys_values: tuple[Array, Array],
         *,
         key_mask: Bool[Array, "batch keys"] | None = None,
-        relations: Relations = Relations(),  # noqa: B008 - frozen
+        relations: Relations = NO_RELATIONS,
         causal: bool = False,
     ) -> Float[Array, "batch queries embed"]:
         """keys_values: from `keys_values`, [batch, keys, heads, head_dim] each."""
@@ -101,15 +101,25 @@ class MultiHeadAttention(nn.Module):
         )
         return self.out(checkpoint_name(attended, "attended"))
 
-    def queries(self, x: Float[Array, "batch queries embed"], relations: Relations) -> Array:
-        """[batch, queries, heads, head_dim]"""
+    def to_itself(
+        self,
+        x: Float[Array, "batch length embed"],
+        mask: Bool[Array, "batch length"],
+        relations: Relations,
+    ) -> Float[Array, "batch length embed"]:
+        """Every position attends to every real one."""
+        keys_values = self.keys_values(x, relations)
+        return self(x, keys_values, key_mask=mask, relations=relations)
+
+    def queries(
+        self, x: Float[Array, "batch queries embed"], relations: Relations = NO_RELATIONS
+    ) -> Float[Array, "batch queries heads head_dim"]:
+        """Queries of x."""
         query = checkpoint_name(self.query(x), "query")
         return query if relations.rotation is None else rotate(query, relations.rotation)
 
     def keys_values(
-        self,
-        x: Float[Array, "batch keys embed"],
-        relations: Relations = Relations(),  # noqa: B008 - frozen
+        self, x: Float[Array, "batch keys embed"], relations: Relations = NO_RELATIONS
     ) -> tuple[Array, Array]:
         """Keys and values of x, [batch, keys, heads, head_dim] each."""
         key = checkpoint_name(self.key(x), "key")

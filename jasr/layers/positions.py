@@ -1,8 +1,8 @@
 """Where in the sequence something stands: absolute and relative positions of five kinds.
 
-    sinusoidal, learned ──▶ added to what enters the first layer
-    rotary              ──▶ queries and keys turned by their positions
-    relative            ──▶ a bias on attention's logits, by distance
+sinusoidal, learned ──▶ added to what enters the first layer
+rotary              ──▶ queries and keys turned by their positions
+relative            ──▶ a bias on attention's logits, by distance
 """
 
 import math
@@ -34,6 +34,9 @@ class Relations:
     bias: Any = None
 
 
+NO_RELATIONS = Relations()
+
+
 class Positions(nn.Module):
     """Positions of one sequence for one stack of layers, which share them.
 
@@ -58,9 +61,7 @@ class Positions(nn.Module):
         if kind == "learned":
             self.embedding = self.param(
                 "embedding",
-                nn.with_logical_partitioning(
-                    nn.initializers.normal(0.01), ("positions", "embed")
-                ),
+                nn.with_logical_partitioning(nn.initializers.normal(0.01), ("positions", "embed")),
                 (self.max_length, self.embed_dim),
                 jnp.float32,
             )
@@ -101,7 +102,7 @@ class Positions(nn.Module):
             return Relations(rotation=self._rotation(jnp.arange(length)))
         if self.kind == "relative":
             return Relations(bias=self._bias_between_all(length))
-        return Relations()
+        return NO_RELATIONS
 
     def relations_at(self, index: Int[Array, ""], length: int) -> Relations:
         """Of one query, at `index`, to keys 0 to length - 1."""
@@ -109,7 +110,7 @@ class Positions(nn.Module):
             return Relations(rotation=self._rotation(index[None]))
         if self.kind == "relative":
             return Relations(bias=self._bias(jnp.arange(length) - index)[:, None])
-        return Relations()
+        return NO_RELATIONS
 
     def check_length(self, length: int) -> None:
         """Raises UserError for a sequence longer than the learned positions."""
@@ -169,9 +170,7 @@ def rotate(
     return turned.astype(x.dtype)
 
 
-def distance_buckets(
-    distances: Int[Array, "..."], *, bidirectional: bool
-) -> Int[Array, "..."]:
+def distance_buckets(distances: Int[Array, "..."], *, bidirectional: bool) -> Int[Array, "..."]:
     """Bucket of each distance (key minus query): one each when near, then log-spaced.
 
     Raffel et al. 2020, "Exploring the limits of transfer learning", section 2.1. With one

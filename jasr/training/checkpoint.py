@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import checkpoint_managers
 
 from jasr.errors import UserError
@@ -51,6 +52,10 @@ class Checkpoints:
         """The last finished checkpoint's step; None if there is none."""
         return self._manager.latest_step()
 
+    def steps(self) -> list[int]:
+        """Steps of all finished checkpoints, ascending."""
+        return sorted(self._manager.all_steps())
+
     def best_step(self) -> int | None:
         """The step with the lowest metric among those kept; None if none was evaluated."""
         return self._manager.best_step()
@@ -85,6 +90,29 @@ class Checkpoints:
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         with _named_damage(self._folder, step):
             return self._manager.restore(step, args=args)["state"]
+
+    def restore_params(self, step: int, mesh: Mesh) -> Any:
+        """The parameters alone, whole on every device of the mesh.
+
+        Raises UserError if the checkpoint is damaged.
+        """
+        whole = NamedSharding(mesh, PartitionSpec())
+        with _named_damage(self._folder, step):
+            saved = self._manager.item_metadata(step)["state"].tree["params"]
+            wanted = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), saved
+            )
+            with ocp.PyTreeCheckpointer() as checkpointer:
+                return checkpointer.restore(
+                    self._folder / str(step) / "state",
+                    args=ocp.args.PyTreeRestore(
+                        item={"params": wanted},
+                        restore_args=ocp.checkpoint_utils.construct_restore_args(
+                            {"params": wanted}
+                        ),
+                        partial_restore=True,
+                    ),
+                )["params"]
 
     def _must_agree(self, step: int, abstract: TrainState) -> None:
         with _named_damage(self._folder, step):

@@ -95,10 +95,9 @@ def recognizer(waves):
 @by_name
 def test_result_is_the_same_in_any_batch_and_with_more_padding(method, recognizer, waves):
     together = method(*recognizer, make_batch(waves, num_samples=80))
-    for b, wave in enumerate(waves):
-        company = [waves[3], waves[4], wave] if b % 2 else [wave]
-        apart = method(*recognizer, make_batch(company, num_samples=100))
-        here, there = transcripts(together, b), transcripts(apart, len(company) - 1)
+    for b, wave in enumerate(waves[:4]):
+        apart = method(*recognizer, make_batch([waves[3 - b], wave], num_samples=100))
+        here, there = transcripts(together, b), transcripts(apart, 1)
         assert [tokens for _, tokens in here] == [tokens for _, tokens in there]
         np.testing.assert_allclose([s for s, _ in here], [s for s, _ in there], rtol=1e-5)
     assert any(transcripts(together, b)[0][1] for b in range(4))
@@ -106,12 +105,12 @@ def test_result_is_the_same_in_any_batch_and_with_more_padding(method, recognize
 
 @by_name
 def test_one_compilation_per_shape(method, recognizer, waves):
-    jax.clear_caches()
     compiled = type(method).__call__
+    before = compiled._cache_size()
     for _ in range(2):
         for batch_size, num_samples in [(2, 60), (3, 60)]:
             method(*recognizer, make_batch(waves[:1] * batch_size, num_samples=num_samples))
-    assert compiled._cache_size() == 2
+    assert compiled._cache_size() == before + 2
 
 
 def test_rows_that_fill_the_batch_have_no_attention_hypothesis(recognizer, waves):
@@ -154,6 +153,7 @@ def test_blank_and_start_are_never_written(recognizer, waves):
     [
         (CTCGreedy(), "ctc-greedy"),
         (AttentionGreedy(), "attention-greedy"),
+        (AttentionBeam(length_penalty=0.0), "attention-beam(4, length_penalty=0.0)"),
         (AttentionGreedy(no_repeat_ngram=3), "attention-greedy(no_repeat_ngram=3)"),
         (AttentionBeam(), "attention-beam(4, length_penalty=1.0)"),
         (

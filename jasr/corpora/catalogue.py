@@ -1,0 +1,148 @@
+"""Every kind of corpus there is, and how to prepare and open one from its config."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+from tensorflow_datasets.core.constants import get_default_data_dir
+
+from jasr.corpora.builder import VERSION, SpeechBuilder
+from jasr.corpora.corpus import Corpus, find_split
+from jasr.corpora.librispeech import LibrispeechSource
+from jasr.corpora.manifest import ManifestSource
+from jasr.corpora.preparation import Preparation, prepare, read_source
+from jasr.corpora.prepared import PreparedCorpus, splits_of
+from jasr.corpora.source import Source
+from jasr.corpora.spoken.source import SpokenSource
+from jasr.corpora.stock import StockSource
+from jasr.errors import UserError, nearest
+
+KINDS: dict[str, type[Source]] = {
+    "manifest": ManifestSource,
+    "librispeech": LibrispeechSource,
+    "spoken": SpokenSource,
+    "tfds": StockSource,
+}
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """The `corpus` part of a config; `sample_rate` in Hz, `options` are those of the kind."""
+
+    kind: str
+    name: str
+    sample_rate: int
+    options: Any
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {"kind": self.kind, "options": dataclasses.asdict(self.options)}
+
+
+def prepare_corpus(
+    corpus_config: Mapping[str, Any] | ml_collections.ConfigDict,
+    source: Path | str | None,
+    data_dir: Path | str | None,
+) -> Preparation:
+    """Prepares a corpus from `source` into `data_dir` (TFDS's own where None), unless it is there.
+
+    Raises UserError for a config or a source that cannot be used.
+    """
+    config = _parse(corpus_config)
+    kind = KINDS[config.kind]
+    if source is None and kind.needs_source is not None:
+        raise UserError(f"corpus kind {config.kind!r} needs --source: {kind.needs_source}")
+    if source is not None and kind.needs_source is None:
+        raise UserError(f"corpus kind {config.kind!r} takes no --source, found {str(source)!r}")
+    return prepare(
+        kind(source and Path(source), config.options),
+        _folder(config, data_dir),
+        sample_rate=config.sample_rate,
+        description=config.description,
+    )
+
+
+def open_corpus(
+    corpus_config: Mapping[str, Any] | ml_collections.ConfigDict,
+    split: str,
+    data_dir: Path | str | None,
+) -> Corpus:
+    """A split of a prepared corpus; "dev" and "validation" are one split under either name.
+
+    Raises UserError, with the command to run, where it is not prepared, and, with the splits
+    there are, where it has no such split.
+    """
+    config = _parse(corpus_config)
+    folder = _folder(config, data_dir)
+    if not folder.is_dir() or read_source(folder).get("kind") != config.kind:
+        raise UserError(
+            f"corpus {config.name!r} is not prepared at {folder}: "
+            f"run {_prepare_command(config, data_dir)}"
+        )
+    split = find_split(split, splits_of(folder), corpus=config.name)
+    return PreparedCorpus(folder, config.name, split, config.sample_rate)
+
+
+def _folder(config: CorpusConfig, data_dir: Path | str | None) -> Path:
+    """Options that are not the defaults have a folder of their own: variants live side by side."""
+    chosen = {
+        field.name: getattr(config.options, field.name)
+        for field in dataclasses.fields(config.options)
+        if getattr(config.options, field.name) != field.default
+    }
+    digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
+    variant = f"{config.name}-{config.sample_rate}hz" + (f"-{digest}" if chosen else "")
+    root = Path(os.path.expanduser(data_dir or get_default_data_dir())).absolute()
+    return root / SpeechBuilder.name / variant / VERSION
+
+
+def _prepare_command(config: CorpusConfig, data_dir: Path | str | None) -> str:
+    """CONFIG is for the reader to fill in: a corpus does not know its config's file."""
+    source = " --source=FOLDER" if KINDS[config.kind].needs_source else ""
+    place = f" --data_dir={data_dir}" if data_dir else ""
+    return f"python -m launch.prepare --config=CONFIG{source}{place}"
+
+
+def _parse(corpus_config: Mapping[str, Any] | ml_collections.ConfigDict) -> CorpusConfig:
+    given = dict(corpus_config)
+    _check_keys(given, [field.name for field in dataclasses.fields(CorpusConfig)], "corpus")
+    for key in ("kind", "name", "sample_rate"):
+        if key not in given:
+            raise UserError(f"config.corpus has no {key!r}")
+    kind, name, sample_rate = given["kind"], given["name"], given["sample_rate"]
+    if kind not in KINDS:
+        raise UserError(f"config.corpus.kind is {kind!r}: {nearest(str(kind), KINDS)}")
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+        raise UserError(
+            f"config.corpus.name is {name!r}: expected letters, digits, '.', '-' and '_'"
+        )
+    if type(sample_rate) is not int or sample_rate <= 0:
+        raise UserError(f"config.corpus.sample_rate is {sample_rate!r}: expected a number of Hz")
+    options = _parse_options(KINDS[kind].Options, dict(given.get("options") or {}))
+    return CorpusConfig(kind, name, sample_rate, options)
+
+
+def _parse_options(options: type, given: dict[str, Any]) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    _check_keys(given, list(fields), "corpus.options")
+    for name, value in given.items():
+        expected = type(fields[name].default)
+        if type(value) is not expected:
+            raise UserError(
+                f"config.corpus.options.{name} is {value!r}: expected {expected.__name__}"
+            )
+    return options(**given)
+
+
+def _check_keys(given: Mapping[str, Any], known: list[str], where: str) -> None:
+    for key in given:
+        if key not in known:
+            choices = nearest(key, known) if known else "it has no options"
+            raise UserError(f"config.{where} has no {key!r}: {choices}")

@@ -1,0 +1,1 @@
+"""The embedded corpus: sentences of a small grammar, spoken by espeak-ng."""

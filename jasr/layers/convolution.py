@@ -1,0 +1,94 @@
+"""Depthwise convolution, and the Conformer's convolution module around it."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from jasr.layers.dropout import Dropout
+from jasr.layers.linear import Linear, fan_in_normal, layer_norm
+
+
+class ConvolutionModule(nn.Module):
+    """Gated pointwise, depthwise over time, pointwise.
+
+    Gulati et al. 2020, "Conformer", section 2.2, with a layer norm for its batch norm: a frame
+    must not depend on the batch it travelled in, nor on padding.
+    """
+
+    kernel_size: int
+    dropout: float = 0.0
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch frames embed"],
+        mask: Bool[Array, "batch frames"],
+        *,
+        train: bool,
+    ) -> Float[Array, "batch frames embed"]:
+        dim = x.shape[-1]
+
+        def pointwise(name: str, in_axis: str, out_axis: str) -> Linear:
+            return Linear((dim,), (in_axis,), (out_axis,), dtype=self.dtype, name=name)
+
+        gate = nn.sigmoid(pointwise("gate", "embed", "mlp")(x))
+        y = jnp.where(mask[..., None], gate * pointwise("up", "embed", "mlp")(x), 0)
+        y = DepthwiseConvolution(self.kernel_size, self.dtype, name="depthwise")(y)
+        y = nn.silu(layer_norm(dtype=self.dtype, name="norm", axis="mlp")(y))
+        return Dropout(self.dropout)(pointwise("down", "mlp", "embed")(y), train=train)
+
+
+class DepthwiseConvolution(nn.Module):
+    """Every channel convolved over time with a kernel of its own."""
+
+    kernel_size: int
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch frames channels"]
+    ) -> Float[Array, "batch frames channels"]:
+        kernel_KC = self.param(
+            "kernel",
+            nn.with_logical_partitioning(fan_in_normal(1), ("kernel", "mlp")),
+            (self.kernel_size, x.shape[-1]),
+            jnp.float32,
+        )
+        bias_C = self.param(
+            "bias",
+            nn.with_logical_partitioning(nn.initializers.zeros, ("mlp",)),
+            (x.shape[-1],),
+            jnp.float32,
+        )
+        y = depthwise_convolution(x.astype(self.dtype), kernel_KC.astype(self.dtype))
+        return y + bias_C.astype(y.dtype)
+
+
+def depthwise_convolution(
+    x: Float[Array, "batch frames channels"], kernel: Float[Array, "width channels"]
+) -> Float[Array, "batch frames channels"]:
+    """Each frame's neighbours, weighted by channel; zeros beyond the ends."""
+    return jax.lax.platform_dependent(x, kernel, cpu=_shift_and_sum, default=_grouped_convolution)
+
+
+def _shift_and_sum(x_BTC: jax.Array, kernel_KC: jax.Array) -> jax.Array:
+    """One fused loop; XLA's grouped convolution has no fast path on CPU."""
+    width, num_frames = len(kernel_KC), x_BTC.shape[1]
+    before = (width - 1) // 2
+    padded = jnp.pad(x_BTC, ((0, 0), (before, width - 1 - before), (0, 0)))
+    return sum(padded[:, k : k + num_frames] * kernel_KC[k] for k in range(width))
+
+
+def _grouped_convolution(x_BTC: jax.Array, kernel_KC: jax.Array) -> jax.Array:
+    width, channels = kernel_KC.shape
+    before = (width - 1) // 2
+    return jax.lax.conv_general_dilated(
+        x_BTC,
+        kernel_KC[:, None],
+        window_strides=(1,),
+        padding=[(before, width - 1 - before)],
+        dimension_numbers=("NHC", "HIO", "NHC"),
+        feature_group_count=channels,
+    )

@@ -1,0 +1,94 @@
+"""What Transformer and Conformer encoders share.
+
+log-mel ──▶ stem ──▶ positions ──▶ layers, scanned ──▶ (norm) ──▶ [B, T, embed_dim]
+"""
+
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from flax import linen as nn
+from flax import struct
+
+from jasr.layers.choices import choose
+from jasr.layers.dropout import Dropout
+from jasr.layers.linear import layer_norm
+from jasr.layers.positions import Positions, Relations
+from jasr.layers.stack import stack
+from jasr.layers.subsampling import STEMS, zero_padding
+from jasr.types import Padded
+
+
+@struct.dataclass
+class EncoderContext:
+    """What every encoder layer sees beside its input."""
+
+    mask: Any
+    relations: Relations
+
+
+class Encoder(nn.Module):
+    """A stem and a stack of layers; a subclass says which.
+
+    mlp_dim:    width of the feed-forward networks.
+    position:   "sinusoidal", "learned", "rotary", "relative" or "none".
+    activation: of the feed-forward networks: "gelu", "relu", "silu" or "swiglu".
+    dropout:    probability, wherever dropout stands.
+    layer_drop: probability that a layer is left out of a training step.
+    stem:       a key of `STEMS`.
+    max_frames: the most frames behind the stem; binds learned positions only.
+    remat:      what layers keep for the backward pass, a key of `SAVED`.
+    unroll:     layers per iteration of the compiled loop.
+    dtype:      of matrix products, "float32" or "bfloat16"; parameters are float32.
+    """
+
+    num_layers: int
+    embed_dim: int
+    num_heads: int
+    mlp_dim: int
+    position: str = "sinusoidal"
+    activation: str = "gelu"
+    dropout: float = 0.0
+    layer_drop: float = 0.0
+    stem: str = "whisper"
+    max_frames: int = 1500
+    remat: str = "none"
+    unroll: int = 1
+    dtype: str = "float32"
+
+    layer: ClassVar[type[nn.Module]]
+
+    @nn.compact
+    def __call__(self, features: Padded, *, train: bool) -> Padded:
+        """features: [B, T, num_mels] -> [B, T / the stem's stride, embed_dim], 0 at padding."""
+        stem = choose(STEMS, self.stem, key="stem")
+        frames = stem(embed_dim=self.embed_dim, dtype=self.dtype, name="stem")(features)
+        positions = Positions(
+            self.position,
+            num_heads=self.num_heads,
+            embed_dim=self.embed_dim,
+            max_length=self.max_frames,
+            bidirectional=True,
+            name="positions",
+        )
+        x_BTE = Dropout(self.dropout)(positions.add(frames.values), train=train)
+        context = EncoderContext(frames.mask, positions.relations(x_BTE.shape[1]))
+        layers = stack(self.layer, self.num_layers, remat=self.remat, unroll=self.unroll)
+        x_BTE, _ = layers(**self.layer_fields(), name="layers")(x_BTE, context, train)
+        if self.has_final_norm():
+            x_BTE = layer_norm(dtype=self.dtype, name="final_norm")(x_BTE)
+        return zero_padding(Padded(x_BTE.astype(jnp.dtype(self.dtype)), frames.mask))
+
+    def layer_fields(self) -> dict[str, Any]:
+        """Fields of one layer."""
+        return {
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "activation": self.activation,
+            "dropout": self.dropout,
+            "layer_drop": self.layer_drop,
+            "dtype": self.dtype,
+        }
+
+    def has_final_norm(self) -> bool:
+        """Whether the layers' result is yet to be normalised."""
+        raise NotImplementedError

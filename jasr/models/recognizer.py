@@ -1,0 +1,108 @@
+"""A speech recogniser: one encoder, with a CTC head, an autoregressive decoder, or both.
+
+audio ──▶ log-mel ──▶ SpecAugment ──▶ encoder ──┬──▶ CTC head ──▶ "ctc"
+                                                └──▶ decoder  ──▶ "decoder"
+text  ──▶ [start] + text ──▶ token embedding ────────────┘
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, Int
+
+from jasr.errors import UserError
+from jasr.layers.linear import Linear
+from jasr.layers.token_embedding import TokenEmbedding
+from jasr.models.encoder import Encoder
+from jasr.models.transformer_decoder import DecoderCache, TransformerDecoder
+from jasr.types import Batch, Outputs, Padded, example_keys
+
+
+class Recognizer(nn.Module):
+    """Transcribes recordings.
+
+    log_mel:         (audio [B, samples]) -> features [B, frames, num_mels].
+    spec_augment:    (features, keys [B]) -> features, in training; None for none.
+    ctc:             whether there is a CTC head over the vocabulary.
+    tied_embeddings: whether the decoder's output layer is its token embedding.
+    start_id:        the token that the decoder reads first.
+    """
+
+    vocab_size: int
+    log_mel: Callable[[Padded], Padded]
+    encoder: Encoder
+    decoder: TransformerDecoder | None = None
+    spec_augment: Callable[[Padded, jax.Array], Padded] | None = None
+    ctc: bool = True
+    tied_embeddings: bool = True
+    start_id: int = 1
+
+    def setup(self) -> None:
+        if not self.ctc and self.decoder is None:
+            raise UserError("model: neither ctc nor decoder is set; a recogniser needs one of them")
+        if self.ctc:
+            self.ctc_head = Linear(
+                (self.vocab_size,),
+                ("embed",),
+                ("vocab",),
+                dtype=self.encoder.dtype,
+                out_dtype="float32",
+            )
+        if self.decoder is not None:
+            self.token_embedding = TokenEmbedding(
+                self.vocab_size, self.decoder.embed_dim, self.tied_embeddings, self.decoder.dtype
+            )
+
+    def __call__(self, batch: Batch, *, train: bool) -> Outputs:
+        """What the heads make of a batch; logits are float32.
+
+        "encoder": [B, T, embed_dim]
+        "ctc":     logits [B, T, vocab], if there is a CTC head.
+        "decoder": logits [B, 1 + tokens, vocab], if there is a decoder: position i, having read
+                   the start and i tokens of the text, predicts token i, and the end after them.
+
+        In training it draws from the streams "dropout" and "augment"; an example's augmentation
+        depends on its id alone.
+        """
+        features = self.log_mel(batch.audio)
+        if train and self.spec_augment is not None:
+            features = self.spec_augment(features, example_keys(self.make_rng("augment"), batch))
+        encoded = self.encoder(features, train=train)
+        outputs = {"encoder": encoded}
+        if self.ctc:
+            outputs["ctc"] = self.ctc_logits(encoded)
+        if self.decoder is not None:
+            read = self._read(batch)
+            x_BTE = self.decoder(self.token_embedding(read.values), encoded, train=train)
+            outputs["decoder"] = Padded(self.token_embedding.logits(x_BTE), read.mask)
+        return outputs
+
+    def encode(self, audio: Padded) -> Padded:
+        """The encoder's frames of a recording, [B, T, embed_dim]."""
+        return self.encoder(self.log_mel(audio), train=False)
+
+    def ctc_logits(self, encoded: Padded) -> Padded:
+        """The CTC head's logits, [B, T, vocab]."""
+        return Padded(self.ctc_head(encoded.values), encoded.mask)
+
+    def start_cache(self, encoded: Padded, *, beam_size: int, max_tokens: int) -> DecoderCache:
+        """The decoder's cache before it reads anything, with room for `max_tokens` tokens."""
+        return self.decoder.start_cache(encoded, beam_size=beam_size, max_tokens=max_tokens)
+
+    def decode_step(
+        self, tokens: Int[Array, "batch beams"], cache: DecoderCache
+    ) -> tuple[Float[Array, "batch beams vocab"], DecoderCache]:
+        """Reads one token per beam and predicts the next."""
+        x_BKE, cache = self.decoder.step(self.token_embedding(tokens), cache)
+        return self.token_embedding.logits(x_BKE), cache
+
+    def _read(self, batch: Batch) -> Padded:
+        """What the decoder reads: the start token, then the text."""
+        text = batch.targets["text"]
+        start_B1 = jnp.full((len(text.values), 1), self.start_id, text.values.dtype)
+        return Padded(
+            values=jnp.concatenate([start_B1, text.values], axis=1),
+            mask=jnp.concatenate([batch.example_mask[:, None], text.mask], axis=1),
+        )

@@ -1,0 +1,68 @@
+"""Waveform augmentation: what is drawn for an utterance, and in which order it is applied."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.audio.waveform import add_noise, apply_gain, generate_noise
+from jasr.corpora.corpus import Corpus
+from jasr.errors import UserError
+
+NOISE_COLORS = ("white", "pink")
+
+
+@dataclass(frozen=True)
+class WaveformAugment:
+    """Draws speed, noise and gain for each utterance anew in every epoch.
+
+    speeds:            factors of speed perturbation, equally likely; the plan draws them, since
+                       they change the length (Ko et al. 2015, Audio augmentation for speech
+                       recognition).
+    gain_db:           range of the gain in dB; a single number g stands for (-g, g).
+    noise_probability: how often noise is added.
+    noise_snr_db:      range of the signal-to-noise ratio in dB.
+    noise_corpus:      recordings to take noise from; white and pink noise is generated without.
+    """
+
+    speeds: tuple[float, ...] = (1.0,)
+    gain_db: float | tuple[float, float] = 0.0
+    noise_probability: float = 0.0
+    noise_snr_db: tuple[float, float] = (5.0, 30.0)
+    noise_corpus: Corpus | None = None
+
+    def __post_init__(self):
+        if not self.speeds or min(self.speeds) <= 0:
+            raise UserError(f"augment.speeds: expected factors above 0, found {self.speeds}")
+        if not 0 <= self.noise_probability <= 1:
+            raise UserError(
+                f"augment.noise_probability: expected 0 to 1, found {self.noise_probability}"
+            )
+
+    def __call__(
+        self,
+        wave: Float[np.ndarray, " samples"],
+        random: np.random.Generator,
+        problems: list[tuple[str, str]],
+    ) -> Float[np.ndarray, " samples"]:
+        """The wave with noise and gain drawn from `random`; float32 of the same length.
+
+        A noise recording that cannot be read is added to `problems` as (id, reason), and
+        generated noise takes its place.
+        """
+        if random.random() < self.noise_probability:
+            noise = self._noise(len(wave), random, problems)
+            wave = add_noise(wave, noise, random.uniform(*self.noise_snr_db))
+        low, high = self.gain_db if isinstance(self.gain_db, tuple) else (-self.gain_db, self.gain_db)
+        return apply_gain(wave, random.uniform(low, high)) if (low, high) != (0, 0) else wave
+
+    def _noise(
+        self, num_samples: int, random: np.random.Generator, problems: list[tuple[str, str]]
+    ) -> Float[np.ndarray, " samples"]:
+        if self.noise_corpus is not None:
+            index = int(random.integers(len(self.noise_corpus)))
+            try:
+                return self.noise_corpus.read(index)
+            except UserError as error:
+                problems.append((self.noise_corpus.utterances[index].id, str(error)))
+        return generate_noise(num_samples, str(random.choice(NOISE_COLORS)), random)

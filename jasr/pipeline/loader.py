@@ -1,0 +1,195 @@
+"""From a plan to batches: read, perturb, encode and pad this process's rows, ahead of time.
+
+    step ──▶ plan[step] ──▶ rows of this process ──▶ read · speed · gain · noise ──▶ LoadedBatch
+
+The work runs in threads, or in worker processes where num_workers says so; either way batch n
+depends on n alone, so where to go on is the only state there is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grain
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from jasr.audio.waveform import change_speed
+from jasr.corpora.corpus import Corpus, Problem
+from jasr.errors import UserError
+from jasr.pipeline.augment import WaveformAugment
+from jasr.pipeline.epoch import FILLER
+from jasr.pipeline.plan import EvalPlan, PlannedBatch, TrainPlan
+from jasr.pipeline.usable import Normalize, encode_text, indexed_samples
+from jasr.text.tokenizer import Tokenizer, UnknownCharacters
+from jasr.types import Batch, Padded
+
+# example_ids of a row that only fills the batch: no corpus is that long.
+FILLER_ID = np.iinfo(np.uint32).max
+# How far a recording may be from the length in the index; indexes round, decoders pad.
+LENGTH_TOLERANCE_SECONDS = 0.1
+# Keeps augmentation's draws apart from the plan's under one seed.
+AUGMENT_STREAM = 2
+IN_PROCESS_READ_AHEAD = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+WORKER_READ_AHEAD = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedBatch:
+    """This process's rows of the batch of a step.
+
+    batch:            numpy arrays; the real rows come first only as far as all could be read.
+    problems:         utterances of this batch that could not be loaded; their rows only fill.
+    audio_seconds:    real audio in the rows, after speed perturbation.
+    padding_fraction: part of the batch's samples that is padding, filler rows counted.
+    """
+
+    batch: Batch
+    step: int
+    epoch: int
+    problems: tuple[Problem, ...]
+    audio_seconds: float
+    padding_fraction: float
+
+
+def load_batches(
+    corpus: Corpus,
+    plan: TrainPlan | EvalPlan,
+    tokenizer: Tokenizer,
+    normalize: Normalize,
+    *,
+    start_step: int,
+    stop_step: int,
+    num_workers: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    augment: WaveformAugment | None = None,
+) -> Iterator[LoadedBatch]:
+    """Batches of steps start_step ... stop_step - 1, the same whatever the number of workers.
+
+    Each process gets a contiguous slice of every batch's rows. An utterance that cannot be read,
+    or whose length is not what the index says, leaves a filler row and a problem.
+    num_workers: processes that load ahead; 0 loads in threads of this one.
+    Raises UserError where the rows of a batch do not divide among the processes.
+    """
+    for bucket in plan.buckets:
+        if bucket.batch_size % process_count:
+            raise UserError(
+                f"a batch of {bucket.batch_size} rows does not divide among {process_count} "
+                f"processes: plan with multiple_of a multiple of {process_count}"
+            )
+    load = _LoadRows(
+        corpus, plan, tokenizer, normalize, augment or WaveformAugment(), process_index, process_count
+    )
+    steps = grain.MapDataset.range(start_step, stop_step).map(load)
+    if num_workers:
+        options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
+        loaded = steps.to_iter_dataset(WORKER_READ_AHEAD).mp_prefetch(options)
+    else:
+        loaded = steps.to_iter_dataset(IN_PROCESS_READ_AHEAD)
+    return _assembled(loaded, corpus.sample_rate)
+
+
+def _assembled(loaded: grain.IterDataset, sample_rate: int) -> Iterator[LoadedBatch]:
+    rows_of_steps = iter(loaded)
+    try:
+        for rows in rows_of_steps:
+            yield _assemble(rows, sample_rate)
+    finally:
+        rows_of_steps.close()
+
+
+def _assemble(rows: dict[str, Any], sample_rate: int) -> LoadedBatch:
+    audio, text = np.asarray(rows["audio"]), np.asarray(rows["text"])
+    samples = int(rows["num_samples"].sum())
+    example_mask = rows["num_samples"] > 0
+    return LoadedBatch(
+        batch=Batch(
+            audio=Padded(audio, _length_mask(rows["num_samples"], audio.shape[1])),
+            targets={"text": Padded(text, _length_mask(rows["num_tokens"], text.shape[1]))},
+            example_mask=example_mask,
+            example_ids=np.where(example_mask, rows["indices"], FILLER_ID).astype(np.uint32),
+        ),
+        step=rows["step"],
+        epoch=rows["epoch"],
+        problems=tuple(Problem(*problem) for problem in rows["problems"]),
+        audio_seconds=samples / sample_rate,
+        padding_fraction=1 - samples / audio.size,
+    )
+
+
+def _length_mask(
+    lengths: Int[np.ndarray, " batch"], size: int
+) -> Bool[np.ndarray, "batch size"]:
+    return np.arange(size) < lengths[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class _LoadRows:
+    """step -> this process's rows as plain arrays, which travel cheaply between processes."""
+
+    corpus: Corpus
+    plan: TrainPlan | EvalPlan
+    tokenizer: Tokenizer
+    normalize: Normalize
+    augment: WaveformAugment
+    process_index: int
+    process_count: int
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        planned = self.plan[step]
+        bucket = planned.bucket
+        num_rows = bucket.batch_size // self.process_count
+        indices = np.full(num_rows, FILLER)
+        audio = np.zeros((num_rows, bucket.num_samples), np.float32)
+        text = np.zeros((num_rows, bucket.num_tokens), np.int32)
+        num_samples, num_tokens = np.zeros(num_rows, np.int32), np.zeros(num_rows, np.int32)
+        problems: list[tuple[str, str]] = []
+        for row in range(num_rows):
+            planned_row = self.process_index * num_rows + row
+            index = int(planned.indices[planned_row])
+            if index == FILLER:
+                continue
+            try:
+                wave = self._wave(planned, planned_row, problems)
+            except (UserError, OSError) as error:
+                problems.append((self.corpus.utterances[index].id, str(error)))
+                continue
+            tokens = self._tokens(index)
+            indices[row], num_samples[row], num_tokens[row] = index, len(wave), len(tokens)
+            audio[row, : len(wave)] = wave
+            text[row, : len(tokens)] = tokens
+        return {
+            "step": step,
+            "epoch": planned.epoch,
+            "indices": indices,
+            "audio": audio,
+            "num_samples": num_samples,
+            "text": text,
+            "num_tokens": num_tokens,
+            "problems": problems,
+        }
+
+    def _wave(
+        self, planned: PlannedBatch, row: int, problems: list[tuple[str, str]]
+    ) -> Float[np.ndarray, " samples"]:
+        """Audio of a row, no longer than planned; it depends on seed, epoch and utterance alone."""
+        index = int(planned.indices[row])
+        wave = self.corpus.read(index)
+        rate = self.corpus.sample_rate
+        expected = indexed_samples(self.corpus.utterances[index], rate)
+        if abs(len(wave) - expected) > LENGTH_TOLERANCE_SECONDS * rate:
+            raise UserError(
+                f"its audio lasts {len(wave) / rate:.2f} s, but the corpus's index says "
+                f"{expected / rate:.2f} s: mend its duration, or prepare the corpus again"
+            )
+        wave = change_speed(wave, float(planned.speeds[row]))[: planned.num_samples[row]]
+        random = np.random.default_rng([self.plan.seed, AUGMENT_STREAM, planned.epoch, index])
+        return self.augment(wave, random, problems)
+
+    def _tokens(self, index: int) -> list[int]:
+        """Target tokens; none where an evaluation's transcript cannot be encoded."""
+        try:
+            return encode_text(self.corpus.utterances[index], self.tokenizer, self.normalize)
+        except UnknownCharacters:
+            return []

@@ -1,0 +1,141 @@
+"""Which utterances of a corpus a plan arranges, decided from the index alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from jasr.corpora.corpus import Corpus, Problem, Utterance
+from jasr.errors import UserError
+from jasr.text.tokenizer import Tokenizer, UnknownCharacters
+
+Normalize = Callable[[str], str]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Utterances and their sizes.
+
+    indices:     place of each in the corpus.
+    num_samples: length of its audio at `sample_rate` Hz, as the index says.
+    num_tokens:  length of its transcript in tokens; 0 where it has none that can be encoded.
+    problems:    the utterances left out, and why.
+    """
+
+    indices: Int[np.ndarray, " utterances"]
+    num_samples: Int[np.ndarray, " utterances"]
+    num_tokens: Int[np.ndarray, " utterances"]
+    sample_rate: int
+    problems: Sequence[Problem] = ()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def indexed_samples(utterance: Utterance, sample_rate: int) -> int:
+    """Number of samples that the index promises for an utterance."""
+    return round(utterance.duration * sample_rate)
+
+
+def encode_text(utterance: Utterance, tokenizer: Tokenizer, normalize: Normalize) -> list[int]:
+    """Token ids of the normalised transcript; empty where there is no transcript.
+
+    Raises UnknownCharacters where the vocabulary lacks a character of it.
+    """
+    return [] if utterance.text is None else tokenizer.encode(normalize(utterance.text))
+
+
+def select_usable(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    normalize: Normalize,
+    *,
+    min_seconds: float,
+    max_seconds: float,
+    max_tokens: int,
+) -> Selection:
+    """The utterances that can be trained on; every other one is among the problems, with a reason.
+
+    Raises UserError where none is left.
+    """
+    indices, num_tokens, problems = [], [], list(corpus.problems)
+    for index, utterance in enumerate(corpus.utterances):
+        tokens = 0
+        reason = _unusable_audio(utterance, min_seconds=min_seconds, max_seconds=max_seconds)
+        if reason is None:
+            try:
+                tokens = len(encode_text(utterance, tokenizer, normalize))
+                reason = _unusable_text(tokens, max_tokens)
+            except UnknownCharacters as error:
+                shown = " ".join(repr(character) for character in sorted(error.characters))
+                reason = f"its text has characters outside the tokenizer's vocabulary: {shown}"
+        if reason is None:
+            indices.append(index)
+            num_tokens.append(tokens)
+        else:
+            problems.append(Problem(utterance.id, reason))
+    if not indices:
+        raise _nothing_left(corpus, problems)
+    return _selection(corpus, indices, num_tokens, problems)
+
+
+def select_all(corpus: Corpus, tokenizer: Tokenizer, normalize: Normalize) -> Selection:
+    """Every utterance, with or without a transcript: what an evaluation arranges.
+
+    A transcript that cannot be encoded counts as no target tokens; it is scored as text.
+    Raises UserError where the corpus is empty.
+    """
+    num_tokens = []
+    for utterance in corpus.utterances:
+        try:
+            num_tokens.append(len(encode_text(utterance, tokenizer, normalize)))
+        except UnknownCharacters:
+            num_tokens.append(0)
+    problems = list(corpus.problems)
+    if not num_tokens:
+        raise _nothing_left(corpus, problems)
+    return _selection(corpus, range(len(num_tokens)), num_tokens, problems)
+
+
+def _selection(
+    corpus: Corpus, indices: Sequence[int], num_tokens: Sequence[int], problems: Sequence[Problem]
+) -> Selection:
+    utterances = corpus.utterances
+    num_samples = [indexed_samples(utterances[i], corpus.sample_rate) for i in indices]
+    return Selection(
+        indices=np.asarray(indices, np.int64),
+        num_samples=np.asarray(num_samples, np.int64),
+        num_tokens=np.asarray(num_tokens, np.int64),
+        sample_rate=corpus.sample_rate,
+        problems=tuple(problems),
+    )
+
+
+def _unusable_audio(
+    utterance: Utterance, *, min_seconds: float, max_seconds: float
+) -> str | None:
+    if not utterance.duration >= min_seconds:
+        return f"{utterance.duration:.2f} s is shorter than min_seconds, {min_seconds:g} s"
+    if utterance.duration > max_seconds:
+        return f"{utterance.duration:.2f} s is longer than max_seconds, {max_seconds:g} s"
+    return None
+
+
+def _unusable_text(num_tokens: int, max_tokens: int) -> str | None:
+    if num_tokens == 0:
+        return "it has no text"
+    if num_tokens > max_tokens:
+        return f"its text has {num_tokens} tokens, more than max_tokens, {max_tokens}"
+    return None
+
+
+def _nothing_left(corpus: Corpus, problems: Sequence[Problem]) -> UserError:
+    where = f"corpus {corpus.name!r}, split {corpus.split!r}"
+    if not problems:
+        return UserError(f"{where} is empty: expected at least one utterance")
+    first = problems[0]
+    return UserError(
+        f"{where}: none of its {len(problems)} utterances can be used; "
+        f"the first, {first.id!r}: {first.reason}"
+    )
