@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from configs.models import ctc_transformer
+from jasr.errors import UserError, nearest
 
 
 def get_defaults() -> ConfigDict:
@@ -75,10 +76,28 @@ def get_defaults() -> ConfigDict:
     return config
 
 
-def options(arg: str, known: tuple[str, ...]) -> set[str]:
-    """The comma-separated words of a config's argument; raises ValueError for an unknown one."""
+def parse_argument(arg: str, known: tuple[str, ...]) -> set[str]:
+    """The comma-separated words of a config's argument.
+
+    Raises UserError for a word that the config does not know.
+    """
     words = {word for word in arg.split(",") if word}
-    unknown = sorted(words - set(known))
-    if unknown:
-        raise ValueError(f"config argument {unknown[0]!r} is unknown: choose from {known}")
+    for word in sorted(words - set(known)):
+        raise UserError(f"config argument {word!r} is unknown: {nearest(word, known)}")
     return words
+
+
+def make_smoke(config: ConfigDict) -> None:
+    """Shrinks a config to one that finishes in a minute on two cores."""
+    encoder = config.model.encoder
+    encoder.update({"num_layers": 2, "embed_dim": 32, "num_heads": 2, "mlp_dim": 64})
+    if config.model.decoder:
+        config.model.decoder.update(
+            {"num_layers": 1, "embed_dim": 32, "num_heads": 2, "mlp_dim": 64}
+        )
+    config.data.update({"batch_seconds": 16.0, "num_buckets": 2})
+    config.evaluation.update({"batch_seconds": 32.0, "num_buckets": 1})
+    config.train.update(
+        {"num_steps": 8, "log_every": 2, "evaluate_every": 4, "checkpoint_every": 2}
+    )
+    config.optimizer.learning_rate.warmup_steps = 2

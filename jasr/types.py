@@ -4,23 +4,30 @@
      audio, targets      name -> Padded            value, count
 
 One convention for length everywhere: a boolean mask, True = real.
+
+Fields are typed Any because the same trees hold device arrays, NumPy arrays, shapes and
+shardings; what they hold as arrays is in the docstrings, in jaxtyping's notation.
 """
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int, Shaped, UInt
+from jaxtyping import Array, Float, Int
 
 
 @struct.dataclass
 class Padded:
-    """Values of unequal length, padded to a rectangle, with the mask of what is real."""
+    """Values of unequal length, padded to a rectangle, with the mask of what is real.
 
     values: Shaped[Array, "batch length ..."]
-    mask: Bool[Array, "batch length"]
+    mask:   Bool[Array, "batch length"]
+    """
+
+    values: Any
+    mask: Any
 
     def lengths(self) -> Int[Array, " batch"]:
         """Number of real positions of each row."""
@@ -31,18 +38,19 @@ class Padded:
 class Batch:
     """What a step sees of the data.
 
-    audio:        float32 waveform in [-1, 1] at the model's sample rate, [batch, samples].
-    targets:      name -> token ids, int32 [batch, tokens], with no start or end token;
+    audio:        Float[Array, "batch samples"], a waveform in [-1, 1] at the model's rate.
+    targets:      name -> token ids, Int[Array, "batch tokens"], with no start or end token;
                   "text" is the transcript.
-    example_mask: False for a row that only fills the batch; all its masks are False.
-    example_ids:  number of the utterance in its corpus split. Random draws for an example
-                  are keyed by it, so they do not depend on its batch-mates.
+    example_mask: Bool[Array, "batch"], False for a row that only fills the batch; all its masks
+                  are False.
+    example_ids:  UInt[Array, "batch"], number of the utterance in its corpus split. Random draws
+                  for an example are keyed by it, so they do not depend on its batch-mates.
     """
 
     audio: Padded
     targets: Mapping[str, Padded]
-    example_mask: Bool[Array, " batch"]
-    example_ids: UInt[Array, " batch"]
+    example_mask: Any
+    example_ids: Any
 
 
 # What a model returns: "encoder", "ctc", "decoder", ... each with its mask.
@@ -51,10 +59,10 @@ Outputs: TypeAlias = Mapping[str, Padded]
 
 @struct.dataclass
 class Sum:
-    """A sum and the number of things summed: means of parts merge exactly."""
+    """A sum and the number of things summed, Float[Array, ""] each: parts merge exactly."""
 
-    value: Float[Array, ""]
-    count: Float[Array, ""]
+    value: Any
+    count: Any
 
     def __add__(self, other: "Sum") -> "Sum":
         return Sum(value=self.value + other.value, count=self.count + other.count)

@@ -1,7 +1,7 @@
 """The TFDS builder of every corpus: recordings in, FLAC in ArrayRecord files out.
 
-    Source ──▶ Recording ──▶ decode, mix down, resample, FLAC ──▶ ArrayRecord
-               a file           on threads, in order
+Source ──▶ Recording ──▶ decode, mix down, resample, FLAC ──▶ ArrayRecord
+           a file           on threads, in order
 """
 
 import functools
@@ -34,7 +34,7 @@ class SpeechConfig(tfds.core.BuilderConfig):
     source: Source | None = None
 
 
-class SpeechBuilder(tfds.core.GeneratorBasedBuilder, skip_registering=True):
+class SpeechBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Writes a Source's splits, and keeps their index and what could not be read.
 
     utterances: split -> id -> Utterance, of what was written.
@@ -43,6 +43,8 @@ class SpeechBuilder(tfds.core.GeneratorBasedBuilder, skip_registering=True):
 
     name = "jasr"
     VERSION = tfds.core.Version(VERSION)
+    # Else TFDS looks there for checksums of downloads, with a package that it does not require.
+    code_path = None
 
     def __init__(self, **kwargs: Any):
         super().__init__(file_format="array_record", **kwargs)
@@ -74,9 +76,7 @@ class SpeechBuilder(tfds.core.GeneratorBasedBuilder, skip_registering=True):
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         utterances = self.utterances.setdefault(split, {})
         problems = self.problems.setdefault(split, [])
-        encode = functools.partial(
-            _encode_or_problem, sample_rate=self.builder_config.sample_rate
-        )
+        encode = functools.partial(_encode_or_problem, sample_rate=self.builder_config.sample_rate)
         progress = tqdm(
             ordered_map(encode, stream.recordings, num_threads=os.cpu_count() or 1),
             desc=f"Preparing {split}",

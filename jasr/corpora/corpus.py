@@ -1,4 +1,4 @@
-"""What the rest of the library sees of a corpus: an index of utterances, and their audio one by one."""
+"""What the rest of the library sees of a corpus: an index, and audio one by one."""
 
 import abc
 import hashlib

@@ -29,7 +29,7 @@ DEFAULT_SPLIT = "train"
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One recording; `duration` in seconds where the manifest gives it, `split` "train" if unsaid."""
+    """One recording; `duration` in seconds where it is given, `split` "train" where none is."""
 
     id: str
     audio: Path
@@ -81,7 +81,9 @@ def _read_lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+        raise UserError(
+            f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
+        ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -93,7 +95,9 @@ def _json_records(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, Mappi
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{path}:{number}: not JSON: {error.msg} (column {error.colno})") from error
+            raise UserError(
+                f"{path}:{number}: not JSON: {error.msg} (column {error.colno})"
+            ) from error
         if not isinstance(record, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {line.strip()[:40]!r}")
         yield number, record
@@ -112,7 +116,7 @@ def _tsv_records(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, Mappin
         cells = line.split("\t")
         if len(cells) != len(header):
             raise UserError(
-                f"{path}:{number}: expected {len(header)} cells, as in the header, found {len(cells)}"
+                f"{path}:{number}: expected {len(header)} cells as in line 1, found {len(cells)}"
             )
         yield number, {name: cell for name, cell in zip(header, cells, strict=True) if cell}
 

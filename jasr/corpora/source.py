@@ -1,10 +1,15 @@
 """What a kind of corpus has to say for itself so that it can be prepared."""
 
 import abc
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
+import soundfile
+from jaxtyping import Float, Int16
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,12 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def splits(self) -> Mapping[str, RecordingStream]:
         """Every split by name; its recordings are asked for one split after the other."""
+
+
+def wav_bytes(
+    samples: Int16[np.ndarray, " samples"] | Float[np.ndarray, " samples"], sample_rate: int
+) -> bytes:
+    """Samples (int16, or floats in [-1, 1]) as a 16-bit WAV file, for a `Recording`."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
@@ -61,7 +62,8 @@ def render_report(
     )
 
 
-class Bar(NamedTuple):
+@dataclass(frozen=True)
+class Bar:
     """A bar of the histogram; `part` is its height as a fraction of the highest."""
 
     label: str
@@ -81,7 +83,8 @@ def _histogram(rates: Sequence[float]) -> list[Bar]:
     ]
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True)
+class Kind:
     """One kind of error: its CSS class, its count and its share of all errors."""
 
     css: str
@@ -99,7 +102,8 @@ def _kinds(summary: Mapping[str, Any]) -> list[Kind]:
     ]
 
 
-class Interval(NamedTuple):
+@dataclass(frozen=True)
+class Interval:
     """The rate and its bounds as fractions of a scale that ends at `end`."""
 
     low: float
@@ -114,7 +118,8 @@ def _interval(summary: Mapping[str, Any]) -> Interval:
     return Interval(summary["wer_low"] / end, summary["wer"] / end, summary["wer_high"] / end, end)
 
 
-class Confusion(NamedTuple):
+@dataclass(frozen=True)
+class Confusion:
     """A word said, a word recognised in its place, and how often."""
 
     reference: str | None
@@ -139,11 +144,12 @@ def _confusions(scores: Sequence[UtteranceScore]) -> dict[str, list[Confusion]]:
     }
 
 
-class Aligned(NamedTuple):
+@dataclass(frozen=True)
+class Aligned:
     """An utterance with its words paired: (op, reference word, hypothesis word)."""
 
     score: UtteranceScore
-    pairs: list[tuple[str, str | None, str | None]]
+    pairs: Sequence[tuple[str, str | None, str | None]]
 
 
 def _aligned(score: UtteranceScore) -> Aligned:

@@ -53,8 +53,13 @@ class WaveformAugment:
         if random.random() < self.noise_probability:
             noise = self._noise(len(wave), random, problems)
             wave = add_noise(wave, noise, random.uniform(*self.noise_snr_db))
-        low, high = self.gain_db if isinstance(self.gain_db, tuple) else (-self.gain_db, self.gain_db)
-        return apply_gain(wave, random.uniform(low, high)) if (low, high) != (0, 0) else wave
+        low, high = self._gain_range
+        return apply_gain(wave, random.uniform(low, high)) if low < high else wave
+
+    @property
+    def _gain_range(self) -> tuple[float, float]:
+        gain = self.gain_db
+        return gain if isinstance(gain, tuple) else (-gain, gain)
 
     def _noise(
         self, num_samples: int, random: np.random.Generator, problems: list[tuple[str, str]]

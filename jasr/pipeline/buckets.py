@@ -1,7 +1,7 @@
 """The finite table of batch shapes: one compilation each, and little padding between them.
 
-    seconds  0 ──── 4 ──── 8 ──── 12 ──── 16 ──── 20
-    rows        32     16     10       8      6           rows × length ≤ batch_seconds
+seconds  0 ──── 4 ──── 8 ──── 12 ──── 16 ──── 20
+rows        32     16     10       8      6           rows × length ≤ batch_seconds
 """
 
 import math
@@ -48,20 +48,18 @@ def choose_buckets(
     and at least that many; never more rows than the corpus has utterances.
     epochs: how many times the arrays list each utterance, once per way it may be perturbed.
     """
-    align = round(ALIGN_SECONDS * sample_rate)
-    lengths, cumulative = _distinct_lengths(num_samples, align)
+    budget = batch_seconds * sample_rate
+    lengths, cumulative = _distinct_lengths(num_samples, round(ALIGN_SECONDS * sample_rate))
     most_rows = _round_up(math.ceil(len(num_samples) / epochs), multiple_of)
     best_cost, best_table = math.inf, ()
     for boundaries in _best_boundaries(lengths, cumulative, min(count, len(lengths))):
         table = tuple(
             Bucket(
-                num_samples=int(length),
-                num_tokens=_tokens_of(length, num_samples, num_tokens),
-                batch_size=_batch_size(
-                    batch_seconds * sample_rate / length, multiple_of, most_rows
-                ),
+                num_samples=length,
+                num_tokens=_largest_count(num_tokens[num_samples <= length]),
+                batch_size=_batch_size(budget / length, multiple_of, most_rows),
             )
-            for length in lengths[boundaries]
+            for length in lengths[boundaries].tolist()
         )
         held = np.diff(cumulative[boundaries], prepend=0) // epochs
         cost = _epoch_samples(table, held)
@@ -78,8 +76,8 @@ def _batch_size(rows: float, multiple_of: int, most_rows: int) -> int:
     return min(max(int(rows / multiple_of), 1) * multiple_of, most_rows)
 
 
-def _tokens_of(length: int, num_samples: np.ndarray, num_tokens: np.ndarray) -> int:
-    return _round_up(max(1, int(num_tokens[num_samples <= length].max(initial=0))), ALIGN_TOKENS)
+def _largest_count(num_tokens: Int[np.ndarray, " utterances"]) -> int:
+    return _round_up(max(1, int(num_tokens.max(initial=0))), ALIGN_TOKENS)
 
 
 def _distinct_lengths(
@@ -99,7 +97,8 @@ def _best_boundaries(
 ) -> list[list[int]]:
     """For 1, 2, ... count buckets, the places in `lengths` of the boundaries that pad least.
 
-    Recurrence: cost_k(j) = min over i < j of cost_{k-1}(i) + (cumulative_j - cumulative_i) length_j.
+    Recurrence: cost_k(j) = min over i < j of cost_{k-1}(i) + held(i, j) length_j, where held(i, j)
+    utterances are longer than length_i and no longer than length_j.
     """
     held_IJ = (cumulative[None, :] - cumulative[:, None]).astype(np.float64)
     step_IJ: Float[np.ndarray, "lengths lengths"] = np.where(

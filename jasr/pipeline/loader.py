@@ -12,6 +12,7 @@ from typing import Any
 
 import grain
 import numpy as np
+from absl import flags
 from jaxtyping import Bool, Float, Int
 
 from jasr.audio.waveform import change_speed
@@ -38,10 +39,10 @@ WORKER_READ_AHEAD = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
 class LoadedBatch:
     """This process's rows of the batch of a step.
 
-    batch:            numpy arrays; the real rows come first only as far as all could be read.
-    problems:         utterances of this batch that could not be loaded; their rows only fill.
-    audio_seconds:    real audio in the rows, after speed perturbation.
-    padding_fraction: part of the batch's samples that is padding, filler rows counted.
+    batch:          numpy arrays.
+    problems:       utterances that could not be loaded, whose rows only fill; noise recordings too.
+    audio_seconds:  real audio in the rows, after speed perturbation.
+    padded_seconds: the rows' whole extent, padding and filler rows counted.
     """
 
     batch: Batch
@@ -49,7 +50,12 @@ class LoadedBatch:
     epoch: int
     problems: tuple[Problem, ...]
     audio_seconds: float
-    padding_fraction: float
+    padded_seconds: float
+
+    @property
+    def padding_fraction(self) -> float:
+        """Part of the rows' samples that is padding; 1 where every row only fills."""
+        return 1 - self.audio_seconds / self.padded_seconds
 
 
 def load_batches(
@@ -78,11 +84,12 @@ def load_batches(
                 f"a batch of {bucket.batch_size} rows does not divide among {process_count} "
                 f"processes: plan with multiple_of a multiple of {process_count}"
             )
-    load = _LoadRows(
-        corpus, plan, tokenizer, normalize, augment or WaveformAugment(), process_index, process_count
-    )
+    load = _LoadRows(corpus, plan, tokenizer, normalize, augment, process_index, process_count)
     steps = grain.MapDataset.range(start_step, stop_step).map(load)
     if num_workers:
+        # Grain reads flags of its own, which nobody has parsed where absl's app does not run.
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
         loaded = steps.to_iter_dataset(WORKER_READ_AHEAD).mp_prefetch(options)
     else:
@@ -114,13 +121,11 @@ def _assemble(rows: dict[str, Any], sample_rate: int) -> LoadedBatch:
         epoch=rows["epoch"],
         problems=tuple(Problem(*problem) for problem in rows["problems"]),
         audio_seconds=samples / sample_rate,
-        padding_fraction=1 - samples / audio.size,
+        padded_seconds=audio.size / sample_rate,
     )
 
 
-def _length_mask(
-    lengths: Int[np.ndarray, " batch"], size: int
-) -> Bool[np.ndarray, "batch size"]:
+def _length_mask(lengths: Int[np.ndarray, " batch"], size: int) -> Bool[np.ndarray, "batch size"]:
     return np.arange(size) < lengths[:, None]
 
 
@@ -132,7 +137,7 @@ class _LoadRows:
     plan: TrainPlan | EvalPlan
     tokenizer: Tokenizer
     normalize: Normalize
-    augment: WaveformAugment
+    augment: WaveformAugment | None
     process_index: int
     process_count: int
 
@@ -184,6 +189,8 @@ class _LoadRows:
                 f"{expected / rate:.2f} s: mend its duration, or prepare the corpus again"
             )
         wave = change_speed(wave, float(planned.speeds[row]))[: planned.num_samples[row]]
+        if self.augment is None:
+            return wave
         random = np.random.default_rng([self.plan.seed, AUGMENT_STREAM, planned.epoch, index])
         return self.augment(wave, random, problems)
 

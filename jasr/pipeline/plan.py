@@ -133,6 +133,7 @@ class EvalPlan:
     """Every utterance exactly once, longest batches first; a sequence of PlannedBatch.
 
     batch_seconds, num_buckets, multiple_of: see `choose_buckets`.
+    seed: of the noise, where an evaluation adds some; the order is always the same.
     """
 
     def __init__(
@@ -142,8 +143,10 @@ class EvalPlan:
         batch_seconds: float,
         num_buckets: int = 12,
         multiple_of: int = 1,
+        seed: int = 0,
     ):
         self.selection = selection
+        self.seed = seed
         self.buckets = choose_buckets(
             selection.num_samples,
             selection.num_tokens,

@@ -14,10 +14,12 @@ class SkipReport:
 
     A training that goes on adds to the file it left; an utterance is never listed twice.
     A folder that cannot be written to costs the file, not the training.
+    Of several processes each keeps a file of its own: skipped.jsonl, skipped-1.jsonl, ...
     """
 
-    def __init__(self, folder: Path | str):
-        self.path = Path(folder) / "skipped.jsonl"
+    def __init__(self, folder: Path | str, *, process_index: int = 0):
+        suffix = f"-{process_index}" if process_index else ""
+        self.path = Path(folder) / f"skipped{suffix}.jsonl"
         self._ids = self._listed()
 
     def __len__(self) -> int:

@@ -34,8 +34,8 @@ class Selection:
 
 
 def indexed_samples(utterance: Utterance, sample_rate: int) -> int:
-    """Number of samples that the index promises for an utterance."""
-    return round(utterance.duration * sample_rate)
+    """Number of samples that the index promises for an utterance, at least 1."""
+    return max(1, round(utterance.duration * sample_rate))
 
 
 def encode_text(utterance: Utterance, tokenizer: Tokenizer, normalize: Normalize) -> list[int]:
@@ -112,9 +112,7 @@ def _selection(
     )
 
 
-def _unusable_audio(
-    utterance: Utterance, *, min_seconds: float, max_seconds: float
-) -> str | None:
+def _unusable_audio(utterance: Utterance, *, min_seconds: float, max_seconds: float) -> str | None:
     if not utterance.duration >= min_seconds:
         return f"{utterance.duration:.2f} s is shorter than min_seconds, {min_seconds:g} s"
     if utterance.duration > max_seconds:

@@ -50,7 +50,7 @@ class Interval:
     def add(self, metrics: Metrics, loaded: LoadedBatch, flops: float) -> None:
         self.metrics.append(metrics)
         self.audio_seconds += loaded.audio_seconds
-        self.padded_seconds += loaded.audio_seconds / (1 - loaded.padding_fraction)
+        self.padded_seconds += loaded.padded_seconds
         self.flops += flops
 
     def limit_run_ahead(self) -> None:
@@ -65,7 +65,7 @@ class Interval:
         terms = fetched[0]["terms"]
         for metrics in fetched[1:]:
             terms = jax.tree.map(lambda a, b: a + b, terms, metrics["terms"])
-        values = {
+        return {
             "loss": sum(float(m["loss"]) for m in fetched) / len(fetched),
             **{f"loss/{name}": float(_mean(term)) for name, term in terms.items()},
             **{f"weight/{name}": float(w) for name, w in fetched[-1]["weights"].items()},
@@ -76,7 +76,6 @@ class Interval:
             "padding_fraction": 1 - self.audio_seconds / self.padded_seconds,
             "model_flops_per_second": self.flops / seconds,
         }
-        return values
 
 
 def _mean(term: Sum) -> float:

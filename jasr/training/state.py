@@ -22,9 +22,9 @@ class TrainState:
     nonfinite: how many steps in a row had a non-finite loss or gradient and changed nothing.
     """
 
-    step: Int[Array, ""]
-    nonfinite: Int[Array, ""]
-    seed: UInt[Array, ""]
+    step: Any
+    nonfinite: Any
+    seed: Any
     params: Any
     opt_state: Any
 

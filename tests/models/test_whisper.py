@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import make_batch
+from flax import linen as nn
+from tiny_models import make_batch
 
 from jasr.errors import UserError
 from jasr.models.whisper import SIZES, WhisperSize, whisper
@@ -44,8 +45,8 @@ def test_parameter_count_is_that_of_transformers(name):
 
 @pytest.mark.parametrize(("name", "millions"), PUBLISHED_MILLIONS.items())
 def test_parameter_count_is_the_published_one(name, millions):
-    # 1.5 %: the paper rounds, the largest of them to tens of millions.
-    assert count_ours(name) / 1e6 == pytest.approx(millions, rel=0.015)
+    # The published figures are rounded, and stand 0.5 to 5 % above what the released weights hold.
+    assert 0.95 * millions < count_ours(name) / 1e6 < millions
 
 
 def test_logits_are_those_of_transformers():
@@ -89,8 +90,6 @@ def count_ours(name):
 
 
 def unboxed(variables):
-    from flax import linen as nn
-
     return nn.unbox(variables)["params"]
 
 

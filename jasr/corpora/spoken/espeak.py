@@ -1,4 +1,4 @@
-"""Speaks lines of JSON: a program of its own, run once per core, that knows only the standard library.
+"""Speaks lines of JSON: a program of its own, that needs the standard library and espeak-ng.
 
     stdin   {"text", "voice", "rate", "pitch", "pitch_range"} a line
     stdout  for each: number of bytes, uint32 little-endian; then int16 mono at SAMPLE_RATE

@@ -1,11 +1,11 @@
 """Sentences of everyday events, each with who did what to whom, where and when.
 
-    [TIME] AGENT verb OBJECT [to RECIPIENT] [LOCATION] [TIME]     anna gave the letter to ben at noon
-    [TIME] AGENT gave RECIPIENT OBJECT [LOCATION] [TIME]          anna gave ben the letter
-    [TIME] OBJECT was verb [by AGENT] [LOCATION] [TIME]           at noon the letter was sent by anna
+    [TIME] AGENT verb OBJECT [to RECIPIENT] [LOCATION] [TIME]    anna gave the letter to ben at noon
+    [TIME] AGENT gave RECIPIENT OBJECT [LOCATION] [TIME]         anna gave ben the letter
+    [TIME] OBJECT was verb [by AGENT] [LOCATION] [TIME]          at noon the letter was sent by anna
 
 The three orders mean that no place in a sentence gives a role away. Roles are named as PropBank
-names them: Palmer, Gildea, Kingsbury, "The Proposition Bank", Computational Linguistics 31(1), 2005.
+names them: Palmer, Gildea, Kingsbury, "The Proposition Bank", Computational Linguistics 31, 2005.
 """
 
 import random
@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from jasr.corpora.spoken.vocabulary import AGENTS, FAMILIES, LOCATIONS, TIMES, VerbFamily
+from jasr.corpora.spoken.vocabulary import AGENTS, FAMILIES, LOCATIONS, TIMES, VerbFamily, listed
 
 MIN_WORDS, MAX_WORDS = 4, 10
-# Verbs that take their recipient before the object as well: gave ben the letter, told ben the truth.
+# Verbs that take their recipient before the object as well: gave ben the letter.
 DOUBLE_OBJECT = {"gave", "sent", "sold", "handed", "offered", "lent", "mailed", "told"}
-PLURALS = set(
+PLURALS = listed(
     "the tickets,the keys,fresh flowers,two oranges,roasted potatoes,warm pancakes,cold noodles,"
-    "the students,the children,two tourists".split(",")
+    "the students,the children,two tourists"
 )
 
 Item = TypeVar("Item")

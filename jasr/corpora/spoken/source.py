@@ -8,7 +8,6 @@ Splits share no sentence and no voice. espeak-ng (GPL-3) is used at preparation 
 """
 
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -20,10 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from jasr.corpora.ordered_map import ordered_map
-from jasr.corpora.source import Recording, RecordingStream, Source
+from jasr.corpora.source import Recording, RecordingStream, Source, wav_bytes
 from jasr.corpora.spoken import espeak
 from jasr.corpora.spoken.grammar import Sentence, sentences
 from jasr.corpora.spoken.voices import Delivery, deliveries
@@ -115,7 +113,7 @@ def _speak_chunk(lines: Sequence[Line]) -> list[Recording]:
     return [
         Recording(
             id=line.id,
-            audio=_wav(samples),
+            audio=wav_bytes(samples, espeak.SAMPLE_RATE),
             text=line.sentence.text,
             speaker=line.delivery.voice,
             labels=line.sentence.labels,
@@ -131,9 +129,3 @@ def _split_output(output: bytes) -> Iterator[np.ndarray]:
         position += 4
         yield np.frombuffer(output, dtype="<i2", count=size // 2, offset=position)
         position += size
-
-
-def _wav(samples: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, espeak.SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    return file.getvalue()

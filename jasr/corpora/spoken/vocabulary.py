@@ -6,52 +6,58 @@ ARG0 does it, it is done to ARG1, and ARG2 receives it.
 
 from dataclasses import dataclass
 
-PEOPLE = tuple(
+
+def listed(text: str) -> tuple[str, ...]:
+    """The phrases of a text, which commas separate."""
+    return tuple(text.split(","))
+
+
+PEOPLE = listed(
     "anna,ben,clara,david,emma,frank,grace,henry,isabel,jack,kate,leo,maria,oliver,peter,rosa,"
-    "sam,tina,victor,wendy".split(",")
+    "sam,tina,victor,wendy"
 )
-RELATED_PEOPLE = tuple(
+RELATED_PEOPLE = listed(
     "my sister,my uncle,her brother,his mother,our neighbour,their teacher,the doctor,the driver,"
     "the farmer,the captain,the nurse,the painter,the gardener,the students,the children,"
-    "the old man,the young woman,a tall stranger,two tourists,a clever lawyer".split(",")
+    "the old man,the young woman,a tall stranger,two tourists,a clever lawyer"
 )
 AGENTS = PEOPLE + RELATED_PEOPLE
 
-PARCELS = tuple(
+PARCELS = listed(
     "the letter,a parcel,the red book,some money,a silver ring,the tickets,a small present,"
     "the old map,the keys,a guitar,the blue umbrella,a bicycle,fresh flowers,a heavy basket,"
-    "the newspaper,a photograph".split(",")
+    "the newspaper,a photograph"
 )
-MEALS = tuple(
-    "the soup,an apple,a sandwich,some bread,the fish,a plate of rice,two oranges,the chocolate cake,"
-    "a bowl of salad,roasted potatoes,warm pancakes,cold noodles".split(",")
+MEALS = listed(
+    "the soup,an apple,a sandwich,some bread,the fish,a plate of rice,two oranges,"
+    "the chocolate cake,a bowl of salad,roasted potatoes,warm pancakes,cold noodles"
 )
-WORKS = tuple(
+WORKS = listed(
     "a wooden table,a stone wall,the new fence,a large picture,a paper boat,a simple song,"
-    "a long story,the garden gate,a bird house,a woollen scarf".split(",")
+    "a long story,the garden gate,a bird house,a woollen scarf"
 )
-THINGS = tuple(
+THINGS = listed(
     "the window,the kitchen door,the broken lamp,a dirty carpet,the car,the radio,the heavy box,"
-    "the green chair,the clock,a wet coat,the computer,the piano,the boat,a rusty engine".split(",")
+    "the green chair,the clock,a wet coat,the computer,the piano,the boat,a rusty engine"
 )
-NEWS = tuple(
+NEWS = listed(
     "the truth,a secret,the whole story,the answer,a funny joke,the bad news,good advice,"
-    "the exact price".split(",")
+    "the exact price"
 )
-PLACES = tuple(
+PLACES = listed(
     "the museum,the castle,the library,the hospital,the island,the village,the factory,"
-    "the new school,the zoo,the theatre".split(",")
+    "the new school,the zoo,the theatre"
 )
 
-LOCATIONS = tuple(
+LOCATIONS = listed(
     "in the kitchen,at the station,near the river,in the park,at the market,behind the house,"
     "on the beach,at the office,under the bridge,in the garden,beside the lake,at the airport,"
-    "on the train,in the hotel,outside the church,near the harbour".split(",")
+    "on the train,in the hotel,outside the church,near the harbour"
 )
-TIMES = tuple(
+TIMES = listed(
     "yesterday,this morning,last night,on monday,on friday,after lunch,before dinner,at noon,"
     "last week,in april,last summer,at midnight,on sunday evening,early today,in december,"
-    "two days ago".split(",")
+    "two days ago"
 )
 
 
@@ -70,7 +76,10 @@ def _family(
 ) -> VerbFamily:
     pairs = [verb.partition("/") for verb in verbs.split(",")]
     return VerbFamily(
-        intent, tuple((past, participle or past) for past, _, participle in pairs), objects, recipient
+        intent,
+        tuple((past, participle or past) for past, _, participle in pairs),
+        objects,
+        recipient,
     )
 
 
@@ -81,7 +90,9 @@ FAMILIES = (
     _family("creation", "built,painted,made,finished,designed", WORKS, "for"),
     _family("cooking", "cooked,prepared,served", MEALS, "for"),
     _family("eating", "ate/eaten,tasted,shared,dropped", MEALS),
-    _family("handling", "repaired,cleaned,opened,moved,broke/broken,carried,covered,washed", THINGS),
+    _family(
+        "handling", "repaired,cleaned,opened,moved,broke/broken,carried,covered,washed", THINGS
+    ),
     _family("contact", "met,called,thanked,followed,helped,invited,noticed", AGENTS),
     _family("visit", "visited,left,reached,photographed,entered", PLACES),
 )

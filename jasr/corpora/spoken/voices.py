@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 
 from jasr.corpora.spoken.grammar import pick
+from jasr.corpora.spoken.vocabulary import listed
 
 ACCENTS = (
     "en",
@@ -20,17 +21,15 @@ ACCENTS = (
     "en-us-nyc",
 )
 VARIANTS = {
-    "train": tuple(
+    "train": listed(
         "Alex,Alicia,Andrea,Andy,Annie,AnxiousAndy,Diogo,Gene,Gene2,Henrique,Hugo,Jacky,Lee,"
         "Mr serious,Reed,Storm,Tweaky,adam,anika,announcer,aunty,benjamin,boris,croak,david,"
         "edward,edward2,f1,f4,grandma,grandpa,ian,iven,iven2,iven3,iven4,john,klatt3,klatt4,"
         "klatt5,klatt6,m1,m2,m4,m5,m6,max,michel,miguel,mike2,norbert,pablo,paul,pedro,shelby,"
-        "steph,steph2,steph3,travis,zac".split(",")
+        "steph,steph2,steph3,travis,zac"
     ),
-    "validation": tuple("Denis,Nguyen,f2,f5,m7,m8,quincy,rob,robert,victor".split(",")),
-    "test": tuple(
-        "Mario,Michael,Mike,antonio,belinda,ed,f3,gustave,linda,m3,marcelo,sandro".split(",")
-    ),
+    "validation": listed("Denis,Nguyen,f2,f5,m7,m8,quincy,rob,robert,victor"),
+    "test": listed("Mario,Michael,Mike,antonio,belinda,ed,f3,gustave,linda,m3,marcelo,sandro"),
 }
 
 

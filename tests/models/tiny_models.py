@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from jasr.models.recognizer import Recognizer
 from jasr.models.transformer_decoder import TransformerDecoder
@@ -28,7 +27,7 @@ def make_batch(num_frames, num_tokens, *, seed=0, frames=None, tokens=None, ids=
     """A batch of noise; recordings of `num_frames` frames each, padded with more noise."""
     rng = np.random.default_rng(seed)
     frames, tokens = frames or max(num_frames), tokens or max(num_tokens)
-    audio = rng.normal(size=(len(num_frames), 64 * HOP)).astype(np.float32)[:, : frames * HOP]
+    audio = rng.normal(size=(len(num_frames), 128 * HOP)).astype(np.float32)[:, : frames * HOP]
     text = rng.integers(3, VOCAB_SIZE, (len(num_frames), 16)).astype(np.int32)[:, :tokens]
     num_frames, num_tokens = np.array(num_frames), np.array(num_tokens)
     return Batch(
@@ -52,8 +51,3 @@ def make_recognizer(*, encoder=None, decoder=None, encoder_class=TransformerEnco
 
 def init(model, batch):
     return jax.jit(lambda key: model.init(key, batch, train=False))(jax.random.key(0))
-
-
-@pytest.fixture(scope="session")
-def batch():
-    return make_batch([13, 20, 7], [3, 5, 1])

@@ -1,0 +1,80 @@
+"""config.model sections that several configs share."""
+
+from ml_collections import ConfigDict
+
+
+def ctc_transformer(
+    *, num_layers: int = 6, embed_dim: int = 256, num_heads: int = 4, dropout: float = 0.1
+) -> ConfigDict:
+    """A Transformer encoder with a CTC head."""
+    return ConfigDict(
+        {
+            "dtype": "float32",
+            "log_mel": {"name": "log_mel", "num_mels": 80, "normalize": "utterance"},
+            "spec_augment": spec_augment(),
+            "encoder": {
+                "name": "transformer",
+                "num_layers": num_layers,
+                "embed_dim": embed_dim,
+                "num_heads": num_heads,
+                "mlp_dim": 4 * embed_dim,
+                "position": "rotary",
+                "norm": "pre",
+                "activation": "gelu",
+                "dropout": dropout,
+                "layer_drop": 0.0,
+                "stem": "conv1d_4x",
+                "remat": "none",
+                "unroll": 1,
+            },
+            "decoder": {},
+            "ctc": True,
+        }
+    )
+
+
+def ctc_conformer(
+    *, num_layers: int = 8, embed_dim: int = 144, num_heads: int = 4, dropout: float = 0.1
+) -> ConfigDict:
+    """A Conformer encoder with a CTC head (Gulati et al., 2020; its S size has 16 layers)."""
+    model = ctc_transformer(
+        num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads, dropout=dropout
+    )
+    with model.unlocked():
+        del model.encoder["norm"]
+        model.encoder.name = "conformer"
+        model.encoder.activation = "silu"
+        model.encoder.kernel_size = 15
+    return model
+
+
+def add_decoder(model: ConfigDict, *, num_layers: int = 4) -> None:
+    """Gives the model an attention decoder as wide as its encoder."""
+    encoder = model.encoder
+    with model.unlocked():
+        model.decoder = ConfigDict(
+            {
+                "name": "transformer",
+                "num_layers": num_layers,
+                "embed_dim": encoder.embed_dim,
+                "num_heads": encoder.num_heads,
+                "mlp_dim": encoder.mlp_dim,
+                "position": "sinusoidal",
+                "activation": "gelu",
+                "dropout": encoder.dropout,
+                "layer_drop": 0.0,
+                "remat": "none",
+                "unroll": 1,
+            }
+        )
+
+
+def spec_augment() -> dict:
+    """SpecAugment (Park et al., 2019) for utterances of a few seconds."""
+    return {
+        "time_masks": 2,
+        "max_time_fraction": 0.1,
+        "max_time_frames": 40,
+        "frequency_masks": 2,
+        "max_frequency_bins": 20,
+    }

@@ -1,0 +1,103 @@
+"""Recordings in files: any format that libsndfile reads, any rate, any number of channels.
+
+file or bytes ──▶ decode ──▶ mean of channels ──▶ resample ──▶ float32 waveform
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from jaxtyping import Float
+
+from jasr.errors import UserError
+
+FORMATS = "WAV, FLAC, Ogg, MP3 or another format of libsndfile"
+
+
+def read_recording(
+    source: Path | str | bytes, sample_rate: int, *, name: str | None = None
+) -> Float[np.ndarray, " samples"]:
+    """The mono waveform of a recording, float32, resampled to sample_rate (Hz).
+
+    source: a path, or the file's contents.
+    name:   what messages call the recording; the path where none is given.
+
+    Full scale is [-1, 1], whatever the file's sample type. Raises UserError if the file is
+    missing or not audio, has no samples, or has a sample that is NaN or infinite.
+    """
+    name = _name(source) if name is None else name
+    contents = source if isinstance(source, bytes) else _read_bytes(Path(source), name)
+    channels, rate = _decode(contents, name)
+    wave = channels.mean(axis=1)
+    finite = np.isfinite(wave)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        raise UserError(
+            f"{name}: sample {first} (at {first / rate:.3f} s) is {wave[first]}: "
+            "expected finite samples; export the recording again"
+        )
+    if rate != sample_rate:
+        wave = soxr.resample(wave, rate, sample_rate, quality="HQ")
+    if not wave.size:
+        raise UserError(f"{name} has no samples: expected a recording that is not empty")
+    return wave
+
+
+def encode_flac(wave: Float[np.ndarray, " samples"], sample_rate: int) -> bytes:
+    """A mono FLAC file of 16-bit samples; what exceeds [-1, 1] is clipped.
+
+    Encoding what `read_recording` gives for such a file at its own rate gives the same samples.
+    """
+    samples = np.clip(np.rint(wave * 32768.0), -32768, 32767).astype(np.int16)
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def duration_seconds(path: Path | str) -> float:
+    """Seconds that a recording lasts, from its header alone.
+
+    Raises UserError if the file is missing, is not audio, or has no samples.
+    """
+    name = str(path)
+    try:
+        with Path(path).open("rb") as file:
+            header = soundfile.info(file)
+    except OSError as error:
+        raise _unreadable(name, error) from error
+    except (soundfile.LibsndfileError, TypeError) as error:
+        raise _not_audio(name, error) from error
+    if not header.frames:
+        raise UserError(f"{name} has no samples: expected a recording that is not empty")
+    return header.frames / header.samplerate
+
+
+def _name(source: Path | str | bytes) -> str:
+    return f"recording of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+
+
+def _read_bytes(path: Path, name: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(name, error) from error
+
+
+def _decode(contents: bytes, name: str) -> tuple[Float[np.ndarray, "samples channels"], int]:
+    try:
+        return soundfile.read(io.BytesIO(contents), dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise _not_audio(name, error) from error
+
+
+def _unreadable(name: str, error: OSError) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{name} does not exist: expected a recording")
+    return UserError(f"{name} cannot be read: {error.strerror}")
+
+
+def _not_audio(name: str, error: Exception) -> UserError:
+    reason = getattr(error, "error_string", "no header").strip().rstrip(".")
+    return UserError(f"{name} is not audio that can be read ({reason}): expected {FORMATS}")

@@ -1,0 +1,2 @@
+from absl import app
+def run(main): app.run(main)

@@ -1,0 +1,191 @@
+"""The recogniser as a whole: outputs, parameters, what training changes, precision."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from tiny_models import VOCAB_SIZE, init, make_batch, make_recognizer
+
+from jasr.errors import UserError
+from jasr.models.conformer_encoder import ConformerEncoder
+from jasr.sharding.rules import DATA_PARALLEL
+
+BATCH = make_batch([13, 20, 7], [3, 5, 1])
+STACKS = ("encoder", "decoder")
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return nn.unbox(init(make_recognizer(), BATCH))
+
+
+def run(model, variables, batch=BATCH, *, train=False, seed=0):
+    rngs = {"dropout": jax.random.key(seed), "augment": jax.random.key(seed)}
+    return jax.jit(lambda v, b: model.apply(v, b, train=train, rngs=rngs))(variables, batch)
+
+
+def of_both(**fields):
+    return make_recognizer(encoder=fields, decoder=fields)
+
+
+def test_outputs_and_their_masks(variables):
+    outputs = run(make_recognizer(), variables)
+    assert set(outputs) == {"encoder", "ctc", "decoder"}
+    assert outputs["ctc"].values.shape == (3, 10, VOCAB_SIZE)
+    assert outputs["ctc"].lengths().tolist() == [7, 10, 4]
+    assert outputs["decoder"].values.shape == (3, 6, VOCAB_SIZE)
+    assert outputs["decoder"].lengths().tolist() == [4, 6, 2]
+
+
+def test_filler_rows_are_masked_throughout_and_finite(variables):
+    outputs = run(make_recognizer(), variables, make_batch([13, 20, 0], [3, 5, 0]))
+    for output in outputs.values():
+        assert not output.mask[2].any()
+        assert jnp.isfinite(output.values).all()
+
+
+def test_heads_are_optional():
+    ctc_only = make_recognizer().clone(decoder=None)
+    assert set(run(ctc_only, init(ctc_only, BATCH))) == {"encoder", "ctc"}
+    decoder_only = make_recognizer(ctc=False, tied_embeddings=False)
+    assert set(run(decoder_only, init(decoder_only, BATCH))) == {"encoder", "decoder"}
+    with pytest.raises(UserError, match="neither ctc nor decoder"):
+        init(ctc_only.clone(ctc=False), BATCH)
+
+
+def test_decoding_methods_agree_with_the_whole(variables):
+    model = make_recognizer()
+    whole = run(model, variables)
+    encoded = model.apply(variables, BATCH.audio, method="encode")
+    np.testing.assert_allclose(encoded.values, whole["encoder"].values, atol=1e-5)
+    ctc = model.apply(variables, encoded, method="ctc_logits")
+    np.testing.assert_allclose(ctc.values, whole["ctc"].values, atol=1e-5)
+    cache = model.apply(variables, encoded, beam_size=1, max_tokens=6, method="start_cache")
+    step = jax.jit(
+        lambda tokens, cache: model.apply(variables, tokens, cache, method="decode_step")
+    )
+    read = np.pad(BATCH.targets["text"].values, ((0, 0), (1, 0)), constant_values=model.start_id)
+    for position in range(6):
+        logits, cache = step(read[:, position : position + 1], cache)
+        expected = whole["decoder"].values[:, position]
+        np.testing.assert_allclose(logits[:, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        make_recognizer(tied_embeddings=False, encoder={"position": "relative"}),
+        make_recognizer(encoder_class=ConformerEncoder, encoder={"stem": "conv2d_4x"}),
+        of_both(position="learned", activation="swiglu", norm="post"),
+    ],
+    ids=["transformer", "conformer", "post-norm"],
+)
+def test_every_axis_of_every_parameter_has_a_name_of_the_sharding_rules(model):
+    boxed = jax.eval_shape(lambda: model.init(jax.random.key(0), BATCH, train=False))["params"]
+    is_box = lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)  # noqa: E731
+    for path, box in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=is_box):
+        assert is_box(box), path
+        assert len(box.names) == len(box.value.shape), path
+        assert set(box.names) <= set(DATA_PARALLEL), path
+        assert box.value.dtype == jnp.float32, path
+        assert (box.names[0] == "layers") == ("layers" in jax.tree_util.keystr(path)), path
+
+
+def test_every_parameter_is_learned(variables):
+    model = make_recognizer()
+
+    def loss(variables):
+        outputs = model.apply(variables, BATCH, train=False)
+        heads = (outputs["ctc"], outputs["decoder"])
+        return sum(jnp.sum(jnp.sin(h.values) * h.mask[..., None]) for h in heads)
+
+    gradients = jax.jit(jax.grad(loss))(variables)
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        assert gradient.any(), path
+
+
+def test_layers_may_be_unrolled(variables):
+    rolled, unrolled = run(make_recognizer(), variables), run(of_both(unroll=2), variables)
+    for name, output in rolled.items():
+        np.testing.assert_allclose(unrolled[name].values, output.values, atol=1e-5)
+
+
+def test_what_is_saved_for_the_gradient_does_not_change_it(variables):
+    def gradient(remat):
+        model = of_both(remat=remat, dropout=0.2, layer_drop=0.3)
+
+        def loss(variables):
+            rngs = {"dropout": jax.random.key(4)}
+            outputs = model.apply(variables, BATCH, train=True, rngs=rngs)
+            return sum(jnp.sum(jnp.sin(output.values)) for output in outputs.values())
+
+        return jax.jit(jax.grad(loss))(variables)
+
+    expected = gradient("none")
+    for remat in ("dots", "projections", "attended", "full"):
+        jax.tree.map(
+            lambda one, other: np.testing.assert_allclose(one, other, atol=1e-4),
+            gradient(remat),
+            expected,
+        )
+
+
+@pytest.mark.parametrize("field", ["dropout", "layer_drop"])
+def test_randomness_is_for_training(field, variables):
+    model = of_both(**{field: 0.5})
+    still = run(make_recognizer(), variables)
+    for name, output in run(model, variables).items():
+        np.testing.assert_array_equal(output.values, still[name].values)
+    one, same, other = (run(model, variables, train=True, seed=seed) for seed in (0, 0, 3))
+    for name in one:
+        np.testing.assert_array_equal(one[name].values, same[name].values)
+        assert not np.allclose(one[name].values, other[name].values)
+
+
+def test_a_layer_that_is_dropped_does_nothing(variables):
+    """With the layers all dropped, what remains of an encoder is its stem, positions and norm."""
+    model = of_both(layer_drop=1.0)
+    doubled = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf * 2 if "layers" in jax.tree_util.keystr(path) else leaf, variables
+    )
+    one, other = run(model, variables, train=True), run(model, doubled, train=True)
+    for name in one:
+        np.testing.assert_array_equal(one[name].values, other[name].values)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Adds to each example noise drawn from its key."""
+
+    def __call__(self, features, keys):
+        noise = jax.vmap(lambda key: jax.random.normal(key, features.values.shape[1:]))(keys)
+        return features.replace(values=features.values + noise)
+
+
+def test_augmentation_is_for_training_and_follows_the_example(variables):
+    model, plain = make_recognizer(spec_augment=Noise()), make_recognizer()
+    np.testing.assert_array_equal(
+        run(model, variables)["ctc"].values, run(plain, variables)["ctc"].values
+    )
+    augmented = run(model, variables, train=True)["ctc"].values
+    assert not np.allclose(augmented, run(plain, variables)["ctc"].values, atol=1e-2)
+    backwards = jax.tree.map(lambda leaf: leaf[::-1], BATCH)
+    np.testing.assert_allclose(
+        run(model, variables, backwards, train=True)["ctc"].values[::-1], augmented, atol=1e-5
+    )
+
+
+def test_bfloat16_products_with_float32_logits(variables):
+    exact, rounded = run(make_recognizer(), variables), run(of_both(dtype="bfloat16"), variables)
+    assert rounded["encoder"].values.dtype == jnp.bfloat16
+    for name in ("ctc", "decoder"):
+        assert rounded[name].values.dtype == jnp.float32
+        np.testing.assert_allclose(rounded[name].values, exact[name].values, atol=0.1)
+        assert not np.array_equal(rounded[name].values, exact[name].values)
+    boxed = jax.eval_shape(
+        lambda: of_both(dtype="bfloat16").init(jax.random.key(0), BATCH, train=False)
+    )
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(boxed))

@@ -1,0 +1,110 @@
+"""What must hold of the decoder for every kind of position."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jasr.errors import UserError
+from jasr.models.transformer_decoder import TransformerDecoder
+from jasr.types import Padded
+
+NUM_TOKENS, NUM_FRAMES, DIM = 6, 9, 16
+
+
+class Case:
+    def __init__(self, **fields):
+        self.decoder = TransformerDecoder(2, DIM, 2, 24, **fields)
+        self.x = jax.random.normal(jax.random.key(1), (2, NUM_TOKENS, DIM))
+        self.encoded = Padded(
+            jax.random.normal(jax.random.key(2), (2, NUM_FRAMES, DIM)),
+            jnp.arange(NUM_FRAMES) < jnp.array([[9], [4]]),
+        )
+        boxed = self.decoder.init(jax.random.key(0), self.x, self.encoded, train=False)
+        self.variables = nn.unbox(boxed)
+        self.read = jax.jit(
+            lambda x, encoded: self.decoder.apply(self.variables, x, encoded, train=False)
+        )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        {"position": "sinusoidal"},
+        {"position": "learned", "norm": "post"},
+        {"position": "rotary", "activation": "swiglu"},
+        {"position": "relative"},
+        {"position": "none"},
+    ],
+    ids=lambda fields: fields["position"],
+)
+def case(request):
+    return Case(**request.param)
+
+
+def test_a_token_depends_on_those_before_it_alone(case):
+    jacobian = jax.jit(jax.jacrev(lambda x: case.read(x, case.encoded).sum(-1)[:, :, None]))
+    # [b, i, 1, b', j, embed] -> whether anything of token j reaches output i.
+    depends = jnp.any(jacobian(case.x)[:, :, 0] != 0, axis=-1)
+    for b in range(2):
+        np.testing.assert_array_equal(depends[b, :, b], np.tri(NUM_TOKENS, dtype=bool))
+        assert not depends[b, :, 1 - b].any()
+
+
+def test_frames_that_are_padding_are_not_read(case):
+    gradient = jax.grad(
+        lambda values: case.read(case.x, Padded(values, case.encoded.mask))[..., 0].sum()
+    )(case.encoded.values)
+    np.testing.assert_array_equal(jnp.any(gradient != 0, axis=-1), case.encoded.mask)
+
+
+def test_reading_token_by_token_is_reading_all_at_once(case):
+    """Two beams read different texts; half-way the beams change places, twice over for one."""
+    other = jax.random.normal(jax.random.key(3), case.x.shape)
+    cache = case.decoder.apply(
+        case.variables, case.encoded, beam_size=2, max_tokens=NUM_TOKENS, method="start_cache"
+    )
+    step = jax.jit(lambda x, cache: case.decoder.apply(case.variables, x, cache, method="step"))
+    texts_BKNE = jnp.stack([case.x, other], axis=1)
+    swap = jnp.array([[1, 0], [1, 1]])
+    results = []
+    for position in range(NUM_TOKENS):
+        if position == 3:
+            cache = cache.take(swap)
+            texts_BKNE = jnp.take_along_axis(texts_BKNE, swap[:, :, None, None], axis=1)
+        result_BKE, cache = step(texts_BKNE[:, :, position], cache)
+        results.append(result_BKE)
+    for beam in range(2):
+        expected = case.read(texts_BKNE[:, beam], case.encoded)
+        for position in range(3, NUM_TOKENS):
+            np.testing.assert_allclose(results[position][:, beam], expected[:, position], atol=2e-5)
+
+
+def test_positions_matter(case):
+    """Attention alone reads a set: only positions tell one order of the past from another."""
+    order = jnp.array([1, 0, 2, 3, 4, 5])
+    last = case.read(case.x[:, order], case.encoded)[:, -1]
+    is_the_same = np.allclose(last, case.read(case.x, case.encoded)[:, -1], atol=1e-5)
+    assert is_the_same == (case.decoder.position == "none")
+
+
+def test_too_many_tokens_for_learned_positions():
+    with pytest.raises(UserError, match="6 positions is longer than the 5"):
+        Case(position="learned", max_tokens=5)
+    case = Case(position="learned", max_tokens=6)
+    with pytest.raises(UserError, match="7 positions is longer than the 6"):
+        case.decoder.apply(
+            case.variables, case.encoded, beam_size=1, max_tokens=7, method="start_cache"
+        )
+
+
+def test_attention_can_be_looked_at():
+    case = Case()
+    _, variables = case.decoder.apply(
+        case.variables, case.x, case.encoded, train=False, mutable="intermediates"
+    )
+    (weights_LBHTS,) = variables["intermediates"]["layers"]["attention"]
+    assert weights_LBHTS.shape == (2, 2, 2, NUM_TOKENS, NUM_FRAMES)
+    np.testing.assert_allclose(weights_LBHTS.sum(-1), 1, atol=1e-5)
+    assert not weights_LBHTS[:, 1, :, :, 4:].any()
