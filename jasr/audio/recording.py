@@ -15,6 +15,9 @@ from jasr.errors import UserError
 
 FORMATS = "WAV, FLAC, Ogg, MP3 or another format of libsndfile"
 
+# A damaged header can claim any rate, and resampling from an absurd one takes for ever.
+MIN_RATE, MAX_RATE = 1_000, 768_000
+
 
 def read_recording(
     source: Path | str | bytes, sample_rate: int, *, name: str | None = None
@@ -25,7 +28,7 @@ def read_recording(
     name:   what messages call the recording; the path where none is given.
 
     Full scale is [-1, 1], whatever the file's sample type. Raises UserError if the file is
-    missing or not audio, has no samples, or has a sample that is NaN or infinite.
+    missing or not audio, claims an absurd rate, has no samples, or has a sample that is NaN or infinite.
     """
     name = _name(source) if name is None else name
     contents = source if isinstance(source, bytes) else _read_bytes(Path(source), name)
@@ -38,6 +41,8 @@ def read_recording(
             f"{name}: sample {first} (at {first / rate:.3f} s) is {wave[first]}: "
             "expected finite samples; export the recording again"
         )
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise UserError(f"{name} claims {rate} Hz: expected a rate of {MIN_RATE} to {MAX_RATE} Hz")
     if rate != sample_rate:
         wave = soxr.resample(wave, rate, sample_rate, quality="HQ")
     if not wave.size:

@@ -1,4 +1,6 @@
 import dataclasses
+
+
 @dataclasses.dataclass(frozen=True)
 class SpecAugment:
     time_masks: int
@@ -6,4 +8,6 @@ class SpecAugment:
     max_time_frames: int
     frequency_masks: int
     max_frequency_bins: int
-    def __call__(self, f, keys): return f
+
+    def __call__(self, f, keys):
+        return f

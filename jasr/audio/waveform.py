@@ -1,4 +1,14 @@
-def change_speed(wave, speed): return wave
-def add_noise(*a): pass
-def apply_gain(w,*a): return w
-def generate_noise(*a): pass
+def change_speed(wave, speed):
+    return wave
+
+
+def add_noise(*a):
+    pass
+
+
+def apply_gain(w, *a):
+    return w
+
+
+def generate_noise(*a):
+    pass

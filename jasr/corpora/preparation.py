@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -120,8 +121,11 @@ def _write_records(builder: SpeechBuilder) -> None:
     try:
         builder.download_and_prepare()
     except RuntimeError as error:
-        # ArrayRecord's writer says so where the disk is full.
-        raise OSError(f"the records could not be written ({str(error).splitlines()[0]})") from error
+        # How ArrayRecord's writer reports what the disk refused.
+        refused = re.search(r"write\(\) failed: ([^;]+)", str(error))
+        if refused is None:
+            raise
+        raise OSError(refused[1]) from error
 
 
 def _report(folder: Path, action: str) -> Preparation:

@@ -38,6 +38,13 @@ class WaveformAugment:
             raise UserError(
                 f"augment.noise_probability: expected 0 to 1, found {self.noise_probability}"
             )
+        for key, bounds in (("gain_db", self._gain_bounds), ("noise_snr_db", self.noise_snr_db)):
+            if len(bounds) != 2 or bounds[0] > bounds[1]:
+                raise UserError(f"augment.{key}: expected (lowest, highest) in dB, found {bounds}")
+
+    @property
+    def _gain_bounds(self) -> tuple[float, ...]:
+        return self.gain_db if isinstance(self.gain_db, tuple) else (-self.gain_db, self.gain_db)
 
     def __call__(
         self,
@@ -53,13 +60,9 @@ class WaveformAugment:
         if random.random() < self.noise_probability:
             noise = self._noise(len(wave), random, problems)
             wave = add_noise(wave, noise, random.uniform(*self.noise_snr_db))
-        low, high = self._gain_range
-        return apply_gain(wave, random.uniform(low, high)) if low < high else wave
-
-    @property
-    def _gain_range(self) -> tuple[float, float]:
-        gain = self.gain_db
-        return gain if isinstance(gain, tuple) else (-gain, gain)
+        if self._gain_bounds == (0, 0):
+            return wave
+        return apply_gain(wave, random.uniform(*self._gain_bounds))
 
     def _noise(
         self, num_samples: int, random: np.random.Generator, problems: list[tuple[str, str]]

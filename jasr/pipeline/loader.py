@@ -6,6 +6,7 @@ The work runs in threads, or in worker processes where num_workers says so; eith
 depends on n alone, so where to go on is the only state there is.
 """
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +32,8 @@ FILLER_ID = np.iinfo(np.uint32).max
 LENGTH_TOLERANCE_SECONDS = 0.1
 # Keeps augmentation's draws apart from the plan's under one seed.
 AUGMENT_STREAM = 2
-IN_PROCESS_READ_AHEAD = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-WORKER_READ_AHEAD = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+# Smaller arrays come from workers through a pipe, larger ones in shared memory.
+MIN_SHARED_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +77,8 @@ def load_batches(
     Each process gets a contiguous slice of every batch's rows. An utterance that cannot be read,
     or whose length is not what the index says, leaves a filler row and a problem.
     num_workers: processes that load ahead; 0 loads in threads of this one.
-    Raises UserError where the rows of a batch do not divide among the processes.
+    Raises UserError where the rows of a batch do not divide among the processes, and where the
+    noise corpus has another sample rate.
     """
     for bucket in plan.buckets:
         if bucket.batch_size % process_count:
@@ -84,26 +86,45 @@ def load_batches(
                 f"a batch of {bucket.batch_size} rows does not divide among {process_count} "
                 f"processes: plan with multiple_of a multiple of {process_count}"
             )
+    noise = augment.noise_corpus if augment else None
+    if noise is not None and noise.sample_rate != corpus.sample_rate:
+        raise UserError(
+            f"noise corpus {noise.name!r} is at {noise.sample_rate} Hz, but corpus "
+            f"{corpus.name!r} at {corpus.sample_rate} Hz: open both at one rate"
+        )
     load = _LoadRows(corpus, plan, tokenizer, normalize, augment, process_index, process_count)
     steps = grain.MapDataset.range(start_step, stop_step).map(load)
-    if num_workers:
-        # Grain reads flags of its own, which nobody has parsed where absl's app does not run.
-        if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()
-        options = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
-        loaded = steps.to_iter_dataset(WORKER_READ_AHEAD).mp_prefetch(options)
-    else:
-        loaded = steps.to_iter_dataset(IN_PROCESS_READ_AHEAD)
-    return _assembled(loaded, corpus.sample_rate)
+    ahead = _in_workers(steps, num_workers) if num_workers else _in_threads(steps)
+    return _assembled(ahead, corpus.sample_rate)
 
 
-def _assembled(loaded: grain.IterDataset, sample_rate: int) -> Iterator[LoadedBatch]:
-    rows_of_steps = iter(loaded)
+def _in_threads(steps: grain.MapDataset) -> grain.IterDataset:
+    return steps.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
+
+
+def _in_workers(steps: grain.MapDataset, num_workers: int) -> grain.IterDataset:
+    # Grain reads flags of its own, which nobody has parsed where absl's app does not run.
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+    rows = steps.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1))
+    rows = grain.experimental.WithOptionsIterDataset(
+        rows, grain.experimental.DatasetOptions(min_shm_size=MIN_SHARED_BYTES)
+    )
+    return rows.mp_prefetch(
+        grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
+    )
+
+
+def _assembled(ahead: grain.IterDataset, sample_rate: int) -> Iterator[LoadedBatch]:
+    rows_of_steps = iter(ahead)
     try:
         for rows in rows_of_steps:
             yield _assemble(rows, sample_rate)
     finally:
         rows_of_steps.close()
+        # Grain's ended threads keep their last rows, and so shared memory, in reference cycles.
+        rows = None
+        gc.collect()
 
 
 def _assemble(rows: dict[str, Any], sample_rate: int) -> LoadedBatch:

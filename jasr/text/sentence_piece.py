@@ -93,11 +93,9 @@ def _cannot_train(kind: str, error: RuntimeError) -> UserError:
     if match := re.search(r"too high.*value <= (\d+)", message):
         most = int(match[1]) + 2
         return UserError(
-            f"the texts give a {kind} tokenizer at most {most} tokens: lower vocab_size"
+            f"vocab_size is too high: these texts give a {kind} tokenizer {most} at most"
         )
     if match := re.search(r"smaller than required_chars. \d+ vs (\d+)", message):
         least = int(match[1]) + 2
-        return UserError(
-            f"the texts' characters alone make a {kind} tokenizer of {least} tokens: raise vocab_size"
-        )
+        return UserError(f"vocab_size is too low: these texts' characters alone need {least}")
     return UserError(f"no {kind} tokenizer can be trained on these texts: {message}")

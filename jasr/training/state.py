@@ -29,6 +29,14 @@ class TrainState:
     opt_state: Any
 
 
+def abstract_params(model: nn.Module, batch: Batch) -> Any:
+    """Shapes of the model's parameters, boxed with their logical axes; nothing is computed.
+
+    batch: shapes (or arrays) of any batch the model takes.
+    """
+    return jax.eval_shape(lambda: _initial_params(model, jax.random.key(0), batch))
+
+
 def abstract_state(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
@@ -40,7 +48,7 @@ def abstract_state(
 
     batch: shapes (or arrays) of any batch the model takes.
     """
-    boxed = jax.eval_shape(lambda: _initial_params(model, jax.random.key(0), batch))
+    boxed = abstract_params(model, batch)
     shardings = parameter_shardings(boxed, mesh, rules)
     params = nn.unbox(boxed)
     opt_state = jax.eval_shape(optimizer.init, params)

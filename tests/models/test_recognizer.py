@@ -1,5 +1,6 @@
 """The recogniser as a whole: outputs, parameters, what training changes, precision."""
 
+import functools
 from dataclasses import dataclass
 
 import jax
@@ -7,24 +8,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from tiny_models import VOCAB_SIZE, init, make_batch, make_recognizer
+from tiny_models import VOCAB_SIZE, draw, make_batch, make_recognizer, quick_jit, shapes
 
 from jasr.errors import UserError
+from jasr.layers.stack import SAVED
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.sharding.rules import DATA_PARALLEL
 
 BATCH = make_batch([13, 20, 7], [3, 5, 1])
-STACKS = ("encoder", "decoder")
 
 
 @pytest.fixture(scope="module")
 def variables():
-    return nn.unbox(init(make_recognizer(), BATCH))
+    return draw(make_recognizer(), BATCH)
 
 
 def run(model, variables, batch=BATCH, *, train=False, seed=0):
-    rngs = {"dropout": jax.random.key(seed), "augment": jax.random.key(seed)}
-    return jax.jit(lambda v, b: model.apply(v, b, train=train, rngs=rngs))(variables, batch)
+    return compiled(model, train)(variables, batch, jax.random.key(seed))
+
+
+@functools.cache
+def compiled(model, train):
+    def call(variables, batch, key):
+        rngs = {"dropout": key, "augment": key}
+        return model.apply(variables, batch, train=train, rngs=rngs)
+
+    return quick_jit(call)
 
 
 def of_both(**fields):
@@ -49,11 +58,15 @@ def test_filler_rows_are_masked_throughout_and_finite(variables):
 
 def test_heads_are_optional():
     ctc_only = make_recognizer().clone(decoder=None)
-    assert set(run(ctc_only, init(ctc_only, BATCH))) == {"encoder", "ctc"}
-    decoder_only = make_recognizer(ctc=False, tied_embeddings=False)
-    assert set(run(decoder_only, init(decoder_only, BATCH))) == {"encoder", "decoder"}
+    assert set(shapes(ctc_only, BATCH)["params"]) == {"encoder", "ctc_head"}
+    assert set(run(ctc_only, draw(ctc_only, BATCH))) == {"encoder", "ctc"}
+    untied = make_recognizer(ctc=False, tied_embeddings=False)
+    params = shapes(untied, BATCH)["params"]
+    assert set(params) == {"encoder", "decoder", "token_embedding"}
+    assert set(params["token_embedding"]) == {"embedding", "output"}
+    assert set(run(untied, draw(untied, BATCH))) == {"encoder", "decoder"}
     with pytest.raises(UserError, match="neither ctc nor decoder"):
-        init(ctc_only.clone(ctc=False), BATCH)
+        shapes(ctc_only.clone(ctc=False), BATCH)
 
 
 def test_decoding_methods_agree_with_the_whole(variables):
@@ -84,7 +97,7 @@ def test_decoding_methods_agree_with_the_whole(variables):
     ids=["transformer", "conformer", "post-norm"],
 )
 def test_every_axis_of_every_parameter_has_a_name_of_the_sharding_rules(model):
-    boxed = jax.eval_shape(lambda: model.init(jax.random.key(0), BATCH, train=False))["params"]
+    boxed = shapes(model, BATCH)["params"]
     is_box = lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)  # noqa: E731
     for path, box in jax.tree_util.tree_leaves_with_path(boxed, is_leaf=is_box):
         assert is_box(box), path
@@ -102,7 +115,7 @@ def test_every_parameter_is_learned(variables):
         heads = (outputs["ctc"], outputs["decoder"])
         return sum(jnp.sum(jnp.sin(h.values) * h.mask[..., None]) for h in heads)
 
-    gradients = jax.jit(jax.grad(loss))(variables)
+    gradients = quick_jit(jax.grad(loss))(variables)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         assert gradient.any(), path
 
@@ -113,24 +126,28 @@ def test_layers_may_be_unrolled(variables):
         np.testing.assert_allclose(unrolled[name].values, output.values, atol=1e-5)
 
 
-def test_what_is_saved_for_the_gradient_does_not_change_it(variables):
-    def gradient(remat):
-        model = of_both(remat=remat, dropout=0.2, layer_drop=0.3)
+def test_what_is_saved_for_the_gradient_does_not_change_it():
+    def loss(remat):
+        model = make_recognizer(encoder={"remat": remat, "dropout": 0.2, "layer_drop": 0.3})
+        model = model.clone(decoder=None)
+        rngs = {"dropout": jax.random.key(4)}
+        outputs = lambda v: model.apply(v, BATCH, train=True, rngs=rngs)  # noqa: E731
+        return lambda variables: jnp.sum(jnp.sin(outputs(variables)["ctc"].values))
 
-        def loss(variables):
-            rngs = {"dropout": jax.random.key(4)}
-            outputs = model.apply(variables, BATCH, train=True, rngs=rngs)
-            return sum(jnp.sum(jnp.sin(output.values)) for output in outputs.values())
+    def num_saved(remat):
+        residuals = jax.eval_shape(lambda v: jax.vjp(loss(remat), v)[1], variables)
+        return sum(leaf.size for leaf in jax.tree.leaves(residuals))
 
-        return jax.jit(jax.grad(loss))(variables)
-
-    expected = gradient("none")
-    for remat in ("dots", "projections", "attended", "full"):
+    variables = draw(make_recognizer().clone(decoder=None), BATCH)
+    gradients = {name: quick_jit(jax.grad(loss(name)))(variables) for name in SAVED}
+    for gradient in gradients.values():
         jax.tree.map(
             lambda one, other: np.testing.assert_allclose(one, other, atol=1e-4),
-            gradient(remat),
-            expected,
+            gradient,
+            gradients["none"],
         )
+    saved = [num_saved(name) for name in SAVED]
+    assert saved == sorted(set(saved), reverse=True)
 
 
 @pytest.mark.parametrize("field", ["dropout", "layer_drop"])
@@ -185,7 +202,6 @@ def test_bfloat16_products_with_float32_logits(variables):
         assert rounded[name].values.dtype == jnp.float32
         np.testing.assert_allclose(rounded[name].values, exact[name].values, atol=0.1)
         assert not np.array_equal(rounded[name].values, exact[name].values)
-    boxed = jax.eval_shape(
-        lambda: of_both(dtype="bfloat16").init(jax.random.key(0), BATCH, train=False)
+    assert all(
+        x.dtype == jnp.float32 for x in jax.tree.leaves(shapes(of_both(dtype="bfloat16"), BATCH))
     )
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(boxed))

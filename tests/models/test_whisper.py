@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
-from tiny_models import make_batch
+from tiny_models import draw, make_batch, quick_jit, shapes
 
 from jasr.errors import UserError
 from jasr.models.whisper import SIZES, WhisperSize, whisper
@@ -71,9 +70,9 @@ def test_logits_are_those_of_transformers():
         targets={"text": Padded(jnp.array(text), jnp.ones(text.shape, bool))},
     )
     params = from_transformers(theirs.state_dict(), SMALL)
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, train=False))
-    assert jax.tree.map(jnp.shape, params) == jax.tree.map(lambda x: x.shape, unboxed(shapes))
-    logits = model.apply({"params": params}, batch, train=False)["decoder"].values
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, draw(model, batch)["params"])
+    call = quick_jit(lambda params: model.apply({"params": params}, batch, train=False))
+    logits = call(params)["decoder"].values
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
@@ -85,12 +84,7 @@ def test_unknown_size_is_named():
 def count_ours(name):
     model = whisper(name).clone(log_mel=GivenFeatures(SIZES[name].num_mels))
     batch = make_batch([SIZES[name].num_mels], [2])
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, train=False))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
-
-
-def unboxed(variables):
-    return nn.unbox(variables)["params"]
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes(model, batch)))
 
 
 def their_config(size):

@@ -1,5 +1,6 @@
 """Batches: the same whatever loads them, whole where a recording is bad, complete in evaluation."""
 
+import multiprocessing
 from collections.abc import Sequence
 
 import numpy as np
@@ -221,9 +222,20 @@ class BackendFreeCorpus(Corpus):
         return np.zeros(SAMPLE_RATE // 4, np.float32)
 
 
-def test_workers_leave_the_devices_alone():
+def test_workers_leave_the_devices_alone_and_end_with_the_iterator():
     corpus = BackendFreeCorpus()
-    plan = eval_plan(corpus)
-    (loaded,) = load(corpus, plan, 0, 1, num_workers=1)
+    plan = train_plan(corpus, speeds=(1.0,))
+    steps = {"start_step": 0, "stop_step": 1000}
+    batches = load_batches(corpus, plan, TOKENIZER, NORMALIZE, **steps, num_workers=1)
+    loaded = next(batches)
     assert loaded.problems == ()
-    assert loaded.batch.example_ids.tolist() == [0, 1, 2, 3]
+    assert sorted(loaded.batch.example_ids) == [0, 1, 2, 3]
+    batches.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_noise_of_another_sample_rate_is_an_error(corpus):
+    noise = ManifestCorpus(corpus.path, 2 * SAMPLE_RATE)
+    augment = WaveformAugment(noise_probability=0.5, noise_corpus=noise)
+    with pytest.raises(UserError, match=r"16000 Hz, but corpus .* at 8000 Hz"):
+        load(corpus, train_plan(corpus), 0, 1, augment=augment)

@@ -36,6 +36,11 @@ def test_gain_stays_in_its_range_and_varies(gain_db):
     assert max(gains) - min(gains) > 8
 
 
+def test_a_range_of_one_gain_is_that_gain():
+    wave, _ = augmented(WaveformAugment(gain_db=(-3.0, -3.0)))
+    assert decibels(wave, tone()) == pytest.approx(-3.0, abs=0.01)
+
+
 def test_noise_is_as_loud_and_as_frequent_as_asked():
     augment = WaveformAugment(noise_probability=0.5, noise_snr_db=(10.0, 20.0))
     noises = [augmented(augment, seed)[0] - tone() for seed in range(60)]
@@ -70,7 +75,14 @@ def test_the_same_draws_give_the_same_wave():
 
 
 @pytest.mark.parametrize(
-    "options", [{"speeds": ()}, {"speeds": (0.0, 1.0)}, {"noise_probability": 1.5}]
+    "options",
+    [
+        {"speeds": ()},
+        {"speeds": (0.0, 1.0)},
+        {"noise_probability": 1.5},
+        {"gain_db": (3.0, -3.0)},
+        {"noise_snr_db": (20.0, 5.0)},
+    ],
 )
 def test_impossible_settings_are_an_error_that_names_the_key(options):
     with pytest.raises(UserError, match=f"augment.{next(iter(options))}"):

@@ -1,0 +1,27 @@
+"""Prepare a corpus: once, before training on it.
+
+    python -m launch.prepare --config=configs/quickstart.py
+    python -m launch.prepare --config=configs/fsdd.py --source=../shared/data/fsdd
+
+Done already, from the same source, it says so and does nothing.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from launch.main import run
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config module, MODULE.py[:ARG].")
+_SOURCE = flags.DEFINE_string("source", None, "What to prepare: a folder or a manifest.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; TFDS's default.")
+flags.mark_flag_as_required("config")
+
+
+def main(_) -> None:
+    from jasr.corpora.catalogue import prepare_corpus
+
+    print(prepare_corpus(_CONFIG.value.corpus, _SOURCE.value, _DATA_DIR.value).summary())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,160 @@
+"""The step: the same result however the batch is split, padded or composed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jasr.types import Batch, Padded
+from tiny_training import Training, noise_batch
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def gradients(training, batch, microbatches=1):
+    """Gradients of a step, read off plain gradient descent; and its metrics."""
+    state = training.state()
+    stepped, metrics = training.step(microbatches)(state, training.place(batch))
+    return jax.tree.map(lambda a, b: np.asarray(a - b), state.params, stepped.params), metrics
+
+
+@pytest.fixture(scope="module")
+def training():
+    return Training()
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return Training(transformation=optax.sgd(1.0))
+
+
+def assert_close(one, other):
+    for (path, a), b in zip(
+        jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True
+    ):
+        np.testing.assert_allclose(
+            a, b, rtol=2e-4, atol=2e-5, err_msg=jax.tree_util.keystr(path)
+        )
+
+
+@pytest.fixture(scope="module")
+def whole(reference):
+    return gradients(reference, noise_batch())
+
+
+def test_four_microbatches_give_the_whole_batch_s_gradient(reference, whole):
+    split, metrics = gradients(reference, noise_batch(), microbatches=4)
+    assert_close(split, whole[0])
+    np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-5)
+    for name, term in metrics["terms"].items():
+        np.testing.assert_allclose(term.value, whole[1]["terms"][name].value, rtol=1e-5)
+        assert term.count == whole[1]["terms"][name].count
+
+
+def test_extra_padding_changes_nothing(reference, whole):
+    batch = noise_batch()
+
+    def widen(padded, extra):
+        return Padded(
+            np.pad(padded.values, ((0, 0), (0, extra))), np.pad(padded.mask, ((0, 0), (0, extra)))
+        )
+
+    wide = batch.replace(
+        audio=widen(batch.audio, 3200), targets={"text": widen(batch.targets["text"], 3)}
+    )
+    padded, metrics = gradients(reference, wide)
+    assert_close(padded, whole[0])
+    np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-5)
+
+
+def test_an_utterance_counts_the_same_among_any_batch_mates(reference):
+    """Two halves' sums are the whole's: no example's term depends on its neighbours."""
+    batch = noise_batch()
+    halves = [jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch) for rows in (
+        np.r_[0:4], np.r_[4:8])]
+    _, whole_metrics = gradients(reference, batch)
+    parts = [gradients(reference, half)[1]["terms"] for half in halves]
+    for name, term in whole_metrics["terms"].items():
+        np.testing.assert_allclose(
+            parts[0][name].value + parts[1][name].value, term.value, rtol=1e-5
+        )
+    shuffled = jax.tree.map(lambda leaf: leaf[::-1], batch)
+    _, metrics = gradients(reference, shuffled)
+    np.testing.assert_allclose(metrics["loss"], whole_metrics["loss"], rtol=1e-5)
+
+
+_EIGHT_DEVICES = """
+import json, sys
+import jax, numpy as np
+from tiny_training import Training, noise_batch
+assert jax.device_count() == 8
+training = Training(data=8)
+state, losses = training.state(), []
+step = training.step()
+for number in range(2):
+    state, metrics = step(state, training.place(noise_batch(seed=number)))
+    losses.append([float(metrics["loss"]), float(metrics["gradient_norm"])])
+leaf = jax.tree.leaves(state.params)[0]
+assert len(leaf.sharding.device_set) == 8
+norms = [float(np.linalg.norm(leaf)) for leaf in jax.tree.leaves(state.params)]
+print(json.dumps({"losses": losses, "norms": norms}))
+"""
+
+
+def test_eight_devices_give_one_device_s_training(training):
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+    }
+    finished = subprocess.run(
+        [sys.executable, "-c", _EIGHT_DEVICES],
+        capture_output=True, text=True, env=environment, cwd=ROOT, check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    eight = json.loads(finished.stdout.splitlines()[-1])
+    state, losses, step = training.state(), [], training.step()
+    for number in range(2):
+        state, metrics = step(state, training.place(noise_batch(seed=number)))
+        losses.append([float(metrics["loss"]), float(metrics["gradient_norm"])])
+    norms = [float(np.linalg.norm(leaf)) for leaf in jax.tree.leaves(state.params)]
+    np.testing.assert_allclose(eight["losses"], losses, rtol=1e-4)
+    np.testing.assert_allclose(eight["norms"], norms, rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_is_a_pure_function_of_state_and_batch(training):
+    state, step = training.state(), training.step()
+    batch = training.place(noise_batch())
+    first, _ = step(state, batch)
+    second, _ = step(state, batch)
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), first, second))
+    other, _ = step(training.state(seed=1), batch)
+    assert not jax.tree.all(
+        jax.tree.map(lambda a, b: bool((a == b).all()), first.params, other.params)
+    )
+
+
+def test_a_non_finite_step_changes_only_the_counters(training):
+    state, step = training.state(), training.step()
+    batch: Batch = noise_batch()
+    poisoned = batch.audio.values.copy()
+    poisoned[0, 100] = np.nan
+    after, metrics = step(
+        state, training.place(batch.replace(audio=batch.audio.replace(values=poisoned)))
+    )
+    assert not np.isfinite(metrics["loss"])
+    assert (int(after.step), int(after.nonfinite)) == (1, 1)
+    same = jax.tree.map(
+        lambda a, b: bool((a == b).all()),
+        (after.params, after.opt_state), (state.params, state.opt_state),
+    )
+    assert jax.tree.all(same)
+    healed, _ = step(after, training.place(batch))
+    assert (int(healed.step), int(healed.nonfinite)) == (2, 0)
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(healed.params))
