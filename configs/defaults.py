@@ -28,7 +28,7 @@ def get_defaults() -> ConfigDict:
             "min_seconds": 0.1,
             "max_seconds": 20.0,
             "batch_seconds": 120.0,
-            "num_buckets": 4,
+            "num_buckets": 12,
             "max_tokens": 448,
             "num_workers": 0,
         }

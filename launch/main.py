@@ -35,7 +35,10 @@ def _parse_flags(argv: Sequence[str]) -> Sequence[str]:
         _check_configs_loaded(argv)
     except UserError as error:
         _fail(str(error))
-    except (flags.Error, KeyError, AttributeError) as error:
+    except (flags.Error, KeyError, AttributeError, TypeError) as error:
+        if "Traceback" in str(error):
+            # A config module that fails: its author needs to see where.
+            raise
         wrong_override = _find_wrong_override(argv)
         if wrong_override is None and not isinstance(error, flags.Error):
             raise

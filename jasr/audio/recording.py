@@ -28,7 +28,8 @@ def read_recording(
     name:   what messages call the recording; the path where none is given.
 
     Full scale is [-1, 1], whatever the file's sample type. Raises UserError if the file is
-    missing or not audio, claims an absurd rate, has no samples, or has a sample that is NaN or infinite.
+    missing or not audio, claims an absurd rate, has no samples, or has a sample that is NaN or
+    infinite.
     """
     name = _name(source) if name is None else name
     contents = source if isinstance(source, bytes) else _read_bytes(Path(source), name)

@@ -34,7 +34,10 @@ class SpeechConfig(tfds.core.BuilderConfig):
     source: Source | None = None
 
 
-class SpeechBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class SpeechBuilder(
+    tfds.core.GeneratorBasedBuilder,
+    skip_registration=True,  # type: ignore[call-arg]
+):
     """Writes a Source's splits, and keeps their index and what could not be read.
 
     utterances: split -> id -> Utterance, of what was written.
@@ -121,12 +124,12 @@ def _encode_or_problem(
 
 def _encode(recording: Recording, sample_rate: int) -> tuple[bytes, float]:
     """FLAC bytes and seconds; bytes that are as they should be already are kept."""
-    in_memory = isinstance(recording.audio, bytes)
-    wave = read_recording(
-        recording.audio, sample_rate, name=recording.id if in_memory else str(recording.audio)
-    )
+    audio = recording.audio
+    if isinstance(audio, bytes):
+        wave, contents = read_recording(audio, sample_rate, name=recording.id), audio
+    else:
+        wave, contents = read_recording(audio, sample_rate), audio.read_bytes()
     duration = len(wave) / sample_rate
-    contents = recording.audio if in_memory else recording.audio.read_bytes()
     if _is_stored_form(contents, sample_rate):
         return contents, duration
     return encode_flac(wave, sample_rate), duration

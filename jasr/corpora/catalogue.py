@@ -62,7 +62,7 @@ def prepare_corpus(
     if source is not None and kind.needs_source is None:
         raise UserError(f"corpus kind {config.kind!r} takes no --source, found {str(source)!r}")
     return prepare(
-        kind(source and Path(source), config.options),
+        kind(None if source is None else Path(source), config.options),
         _folder(config, data_dir),
         sample_rate=config.sample_rate,
         description=config.description,

@@ -59,8 +59,8 @@ def _recordings(archive: Path) -> Iterator[Recording]:
         if chapter in texts:
             for id_, flac in waiting.pop(chapter, {}).items():
                 yield _recording(id_, flac, texts[chapter].get(id_))
-    for chapter in waiting.values():
-        for id_, flac in chapter.items():
+    for untold in waiting.values():
+        for id_, flac in untold.items():
             yield _recording(id_, flac, None)
 
 
@@ -75,8 +75,8 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         with tarfile.open(archive, "r|gz") as tar:
             for member in tar:
                 path = PurePosixPath(member.name)
-                if member.isfile() and path.name.endswith((".flac", ".trans.txt")):
-                    file = tar.extractfile(member)
+                file = tar.extractfile(member)
+                if file is not None and path.name.endswith((".flac", ".trans.txt")):
                     yield path, file.read()
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise UserError(

@@ -63,7 +63,8 @@ def read_manifest(path: Path | str) -> list[ManifestRow]:
     )
     if records is None:
         raise UserError(f"{path} is no manifest: expected a name that ends in .jsonl or .tsv")
-    rows, lines = [], {}
+    rows: list[ManifestRow] = []
+    lines: dict[str, int] = {}
     for line, record in records(path, _read_lines(path)):
         row = _row(record, folder=path.parent, where=f"{path}:{line}")
         if row.id in lines:
@@ -132,8 +133,8 @@ def _row(record: Mapping[str, Any], *, folder: Path, where: str) -> ManifestRow:
             "expected letters, digits, '-' and '_', and not 'all'"
         )
     return ManifestRow(
-        id=_string(record, "id", where),
-        audio=folder / _string(record, "audio", where),
+        id=_string(record, "id", where) or "",
+        audio=folder / (_string(record, "audio", where) or ""),
         text=_string(record, "text", where),
         speaker=_string(record, "speaker", where),
         split=split,

@@ -47,6 +47,9 @@ class Source(abc.ABC):
     needs_source: ClassVar[str | None]
 
     @abc.abstractmethod
+    def __init__(self, source: Path | None, options: Any): ...
+
+    @abc.abstractmethod
     def fingerprint(self) -> str:
         """Equal for sources that would be prepared into the same corpus; reads no audio."""
 

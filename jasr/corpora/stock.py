@@ -50,7 +50,7 @@ class StockSource(Source):
                     f"it has {', '.join(self.features)}"
                 )
         feature = self.features[options.audio]
-        self.sample_rate = options.feature_sample_rate or getattr(feature, "sample_rate", None)
+        self.sample_rate: int = options.feature_sample_rate or getattr(feature, "sample_rate", 0)
         if not self.sample_rate:
             raise UserError(
                 f"{source} does not say the sample rate of {options.audio!r}: "
@@ -68,7 +68,7 @@ class StockSource(Source):
 
     def _recordings(self, split: str) -> Iterator[Recording]:
         options = self.options
-        for number, example in enumerate(_examples(self.builder, split)):
+        for number, example in enumerate(_examples(self.builder, split, options.audio)):
             audio = example[options.audio]
             if not isinstance(audio, bytes):
                 audio = wav_bytes(_wave(audio), self.sample_rate)
@@ -105,13 +105,17 @@ def _open(folder: Path) -> tfds.core.DatasetBuilder:
         raise UserError(_needs_tensorflow(folder, error)) from error
 
 
-def _examples(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[Mapping[str, Any]]:
+def _examples(
+    builder: tfds.core.DatasetBuilder, split: str, audio: str
+) -> Iterator[Mapping[str, Any]]:
     """In the order of the records; those of TFRecord files through TensorFlow."""
     try:
         if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
             yield from builder.as_data_source(split)
         else:
-            yield from tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
+            # Audio stays as it was stored: files as bytes, which read_recording decodes.
+            decoders = {audio: tfds.decode.SkipDecoding()}
+            yield from tfds.as_numpy(builder.as_dataset(split=split, decoders=decoders))
     except ImportError as error:
         raise UserError(_needs_tensorflow(Path(builder.data_dir), error)) from error
 

@@ -60,9 +60,8 @@ class WaveformAugment:
         if random.random() < self.noise_probability:
             noise = self._noise(len(wave), random, problems)
             wave = add_noise(wave, noise, random.uniform(*self.noise_snr_db))
-        if self._gain_bounds == (0, 0):
-            return wave
-        return apply_gain(wave, random.uniform(*self._gain_bounds))
+        low, high = self._gain_bounds
+        return wave if low == high == 0 else apply_gain(wave, random.uniform(low, high))
 
     def _noise(
         self, num_samples: int, random: np.random.Generator, problems: list[tuple[str, str]]

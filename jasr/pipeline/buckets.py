@@ -51,7 +51,8 @@ def choose_buckets(
     budget = batch_seconds * sample_rate
     lengths, cumulative = _distinct_lengths(num_samples, round(ALIGN_SECONDS * sample_rate))
     most_rows = _round_up(math.ceil(len(num_samples) / epochs), multiple_of)
-    best_cost, best_table = math.inf, ()
+    best_cost: float = math.inf
+    best_table: tuple[Bucket, ...] = ()
     for boundaries in _best_boundaries(lengths, cumulative, min(count, len(lengths))):
         table = tuple(
             Bucket(

@@ -54,7 +54,7 @@ def cut_epoch(
     by_bucket = order[np.argsort(bucket_of[order], kind="stable")]
     bounds = np.searchsorted(bucket_of[by_bucket], np.arange(len(buckets) + 1))
     leftover = by_bucket[:0]
-    rows, numbers = [], []
+    rows, batches_of = [], []
     for number, bucket in enumerate(buckets):
         pool = np.concatenate([leftover, by_bucket[bounds[number] : bounds[number + 1]]])
         if number == len(buckets) - 1:
@@ -63,8 +63,8 @@ def cut_epoch(
         num_batches = len(pool) // bucket.batch_size
         rows.append(pool[: num_batches * bucket.batch_size])
         leftover = pool[num_batches * bucket.batch_size :]
-        numbers.append(np.full(num_batches, number))
-    numbers = np.concatenate(numbers)
+        batches_of.append(num_batches)
+    numbers = np.repeat(np.arange(len(buckets)), batches_of)
     sizes = np.asarray([bucket.batch_size for bucket in buckets])[numbers]
     return Epoch(
         buckets=buckets,

@@ -45,7 +45,7 @@ class SkipReport:
 
     def _listed(self) -> set[str]:
         """Ids in the file; a line cut short by a kill is passed over."""
-        ids = set()
+        ids: set[str] = set()
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
         except OSError:

@@ -132,6 +132,7 @@ def train(
                 values["mfu"] = values["model_flops_per_second"] / peak_flops
             writer.write(number, values)
             progress.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
+            _must_have_audio(interval, number)
             _must_be_finite(values["nonfinite_steps"], number, config)
             interval = Interval()
 
@@ -147,6 +148,14 @@ def train(
             interval = Interval()
     progress.close()
     return state
+
+
+def _must_have_audio(interval: Interval, step: int) -> None:
+    if not interval.audio_seconds and jax.process_count() == 1:
+        raise UserError(
+            f"no recording of the last {len(interval.metrics)} batches, up to step {step}, could be "
+            f"read: skipped.jsonl in the workdir says why for each"
+        )
 
 
 def _must_be_finite(nonfinite: int, step: int, config: LoopConfig) -> None:

@@ -1,5 +1,7 @@
 """What must hold of the decoder for every kind of position."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,9 +24,10 @@ class Case:
             jnp.arange(NUM_FRAMES) < jnp.array([[9], [4]]),
         )
         self.variables = draw(self.decoder, self.x, self.encoded)
-        self.read = quick_jit(
-            lambda x, encoded: self.decoder.apply(self.variables, x, encoded, train=False)
-        )
+        self.read = quick_jit(self.decode)
+
+    def decode(self, x, encoded):
+        return self.decoder.apply(self.variables, x, encoded, train=False)
 
 
 @pytest.fixture(
@@ -44,7 +47,7 @@ def case(request):
 
 def test_a_token_depends_on_those_before_it_and_on_real_frames(case):
     def read(x, frames):
-        return case.read(x, Padded(frames, case.encoded.mask))[..., 0]
+        return case.decode(x, Padded(frames, case.encoded.mask))[..., 0]
 
     by_token, by_frame = quick_jit(jax.jacrev(read, (0, 1)))(case.x, case.encoded.values)
     for b in range(2):
@@ -90,9 +93,8 @@ def test_too_many_tokens_for_learned_positions():
 
 def test_attention_can_be_looked_at():
     case = Case()
-    _, variables = case.decoder.apply(
-        case.variables, case.x, case.encoded, train=False, mutable="intermediates"
-    )
+    look = functools.partial(case.decoder.apply, train=False, mutable="intermediates")
+    _, variables = quick_jit(look)(case.variables, case.x, case.encoded)
     (weights_LBHTS,) = variables["intermediates"]["layers"]["attention"]
     assert weights_LBHTS.shape == (2, 2, 2, NUM_TOKENS, NUM_FRAMES)
     np.testing.assert_allclose(weights_LBHTS.sum(-1), 1, atol=1e-5)

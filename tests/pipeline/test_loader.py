@@ -103,6 +103,10 @@ def test_workers_give_the_batches_that_threads_give(corpus):
     assert_same(here, load(corpus, plan, 3, 10, augment=AUGMENT, num_workers=2))
 
 
+def test_no_steps_are_no_batches(corpus):
+    assert load(corpus, train_plan(corpus), 7, 7) == []
+
+
 def test_processes_hold_slices_of_the_same_batches(corpus):
     plan = train_plan(corpus, multiple_of=2)
     whole = load(corpus, plan, 0, 6, augment=AUGMENT)

@@ -12,6 +12,7 @@ espeak-ng is free software under the GNU General Public License, version 3. It c
 """
 
 import ctypes
+import functools
 import json
 import os
 import struct
@@ -91,7 +92,7 @@ def main() -> None:
             out.write(struct.pack("<I", len(audio)) + audio)
 
     for line in sys.stdin:
-        run_in_fork(lambda line=line: speak(line))
+        run_in_fork(functools.partial(speak, line))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,60 @@
+"""Attention against its equation, and where masks cut it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jasr.layers.attention import attention, attention_weights
+
+RNG = np.random.default_rng(0)
+QUERY, KEY, VALUE = (RNG.normal(size=(2, n, 3, 4)).astype(np.float32) for n in (5, 7, 7))
+MASK = np.arange(7) < np.array([[7], [3]])
+BIAS = RNG.normal(size=(3, 5, 7)).astype(np.float32)
+
+
+def by_the_equation(key_mask, bias, causal):
+    logits = np.einsum("bthd,bshd->bhts", QUERY, KEY).astype(np.float64) / 2 + bias
+    seen = key_mask[:, None, None] & (np.tri(5, 7, dtype=bool) if causal else True)
+    weights = np.where(seen, np.exp(logits), 0)
+    return np.einsum("bhts,bshd->bthd", weights / weights.sum(-1, keepdims=True), VALUE)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("bias", [None, BIAS], ids=["plain", "bias"])
+def test_attention_is_its_equation(bias, causal):
+    result = attention(
+        *map(jnp.array, (QUERY, KEY, VALUE)),
+        key_mask=jnp.array(MASK),
+        bias=None if bias is None else jnp.array(bias),
+        causal=causal,
+    )
+    expected = by_the_equation(MASK, 0 if bias is None else bias, causal)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_with_nothing_to_attend_to_the_result_is_finite():
+    arguments = [jnp.array(x) for x in (QUERY, KEY, VALUE)]
+    nothing = jnp.zeros((2, 7), bool)
+    value, gradients = jax.value_and_grad(lambda args: attention(*args, key_mask=nothing).sum())(
+        arguments
+    )
+    assert np.isfinite(value)
+    assert all(jnp.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_weights_to_look_at_are_those_used():
+    weights = attention_weights(jnp.array(QUERY), jnp.array(KEY), jnp.array(MASK))
+    np.testing.assert_allclose(
+        np.einsum("bhts,bshd->bthd", weights, VALUE), by_the_equation(MASK, 0, False), atol=1e-5
+    )
+
+
+def test_softmax_is_in_float32():
+    """Logits of 64 and more differ by 0.25 at least in bfloat16."""
+    query = jnp.full((1, 1, 1, 4), 8.0, jnp.bfloat16)
+    key = jnp.array([[4.0, 4.0, 4.0, 4.0], [4.0, 4.0, 4.0, 4.015625]], jnp.bfloat16)
+    value = jnp.array([[1.0, 0, 0, 0], [0.0, 0, 0, 0]], jnp.bfloat16)
+    share = attention(query, key[None, :, None], value[None, :, None])[0, 0, 0, 0]
+    expected = 1 / (1 + np.exp(4 * (np.float32(key[1, 3]) - 4)))
+    np.testing.assert_allclose(float(share), expected, atol=2e-3)

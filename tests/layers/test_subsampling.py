@@ -1,0 +1,47 @@
+"""Stems: how many frames come out, which of them are real, and what they see."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jasr.layers.subsampling import STEMS, ConvStack1d
+from jasr.types import Padded
+
+STRIDES = {"whisper": 2, "conv1d_4x": 4, "conv2d_4x": 4, "conv1d_8x": 8}
+
+
+@pytest.mark.parametrize("name", sorted(STEMS))
+@pytest.mark.parametrize("num_frames", [1, 8, 13])
+def test_a_short_recording_comes_out_as_if_alone(name, num_frames):
+    stem = STEMS[name](embed_dim=6, dtype="float32")
+    values = jax.random.normal(jax.random.key(0), (2, 21, 5))
+    padded = Padded(values, jnp.arange(21) < jnp.array([[21], [num_frames]]))
+    variables = nn.unbox(stem.init(jax.random.key(1), padded))
+    out = stem.apply(variables, padded)
+    assert out.lengths().tolist() == [-(-n // STRIDES[name]) for n in (21, num_frames)]
+    assert out.values.shape[:2] == out.mask.shape
+
+    alone = Padded(values[1:, :num_frames], jnp.ones((1, num_frames), bool))
+    expected = stem.apply(variables, alone).values[0]
+    np.testing.assert_allclose(out.values[1, : len(expected)], expected, atol=1e-5)
+
+
+def test_convolution_is_that_of_torch():
+    torch = pytest.importorskip("torch")
+    stem = ConvStack1d((2,), 6)
+    values = jax.random.normal(jax.random.key(0), (2, 9, 5))
+    padded = Padded(values, jnp.ones((2, 9), bool))
+    params = nn.unbox(stem.init(jax.random.key(1), padded))["params"]
+    kernel, bias = (np.asarray(params["conv_0"][name]) for name in ("kernel", "bias"))
+    expected = torch.nn.functional.conv1d(
+        torch.from_numpy(np.array(values)).transpose(1, 2),
+        torch.from_numpy(kernel.transpose(2, 1, 0).copy()),
+        torch.from_numpy(bias.copy()),
+        stride=2,
+        padding=1,
+    )
+    expected = torch.nn.functional.gelu(expected).transpose(1, 2)
+    result = stem.apply({"params": params}, padded).values
+    np.testing.assert_allclose(result, expected, atol=1e-5)
