@@ -18,9 +18,7 @@ def get_defaults() -> ConfigDict:
 
     # tokenizer: character, byte, bpe or unigram; vocab_size is for the last two.
     # normalizer: applied to every transcript before training and scoring.
-    config.text = ConfigDict(
-        {"tokenizer": "character", "vocab_size": 0, "normalizer": "basic-v1"}
-    )
+    config.text = ConfigDict({"tokenizer": "character", "vocab_size": 0, "normalizer": "basic-v1"})
 
     # A batch holds batch_seconds of audio, padding included, in one of num_buckets shapes.
     config.data = ConfigDict(

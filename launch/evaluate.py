@@ -1,7 +1,7 @@
 """Score a trained recogniser; the workdir holds all it needs.
 
-    python -m launch.evaluate --workdir=runs/fsdd --split=test
-    python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.jsonl
+python -m launch.evaluate --workdir=runs/fsdd --split=test
+python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.jsonl
 """
 
 from absl import flags

@@ -1,6 +1,6 @@
 """Train a recogniser; the same command again goes on where it stopped.
 
-    python -m launch.train --config=configs/fsdd.py --workdir=runs/fsdd
+python -m launch.train --config=configs/fsdd.py --workdir=runs/fsdd
 """
 
 from absl import flags

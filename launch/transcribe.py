@@ -1,6 +1,6 @@
 """Write down what is said in recordings of any format.
 
-    python -m launch.transcribe --workdir=runs/fsdd a.wav b.flac c.mp3
+python -m launch.transcribe --workdir=runs/fsdd a.wav b.flac c.mp3
 """
 
 from absl import flags

@@ -15,6 +15,7 @@ from tensorflow_datasets.core.constants import get_default_data_dir
 
 from jasr.corpora.builder import VERSION, SpeechBuilder
 from jasr.corpora.corpus import Corpus, find_split
+from jasr.corpora.joined import JoinedCorpus
 from jasr.corpora.librispeech import LibrispeechSource
 from jasr.corpora.manifest import ManifestSource
 from jasr.corpora.preparation import Preparation, prepare, read_source
@@ -74,7 +75,9 @@ def open_corpus(
     split: str,
     data_dir: Path | str | None,
 ) -> Corpus:
-    """A split of a prepared corpus; "dev" and "validation" are one split under either name.
+    """A split of a prepared corpus, or several joined by "+".
+
+    "dev" and "validation" are one split under either name.
 
     Raises UserError, with the command to run, where it is not prepared, and, with the splits
     there are, where it has no such split.
@@ -86,8 +89,16 @@ def open_corpus(
             f"corpus {config.name!r} is not prepared at {folder}: "
             f"run {_prepare_command(config, data_dir)}"
         )
-    split = find_split(split, splits_of(folder), corpus=config.name)
-    return PreparedCorpus(folder, config.name, split, config.sample_rate)
+    parts = [
+        PreparedCorpus(
+            folder,
+            config.name,
+            find_split(part, splits_of(folder), corpus=config.name),
+            config.sample_rate,
+        )
+        for part in split.split("+")
+    ]
+    return parts[0] if len(parts) == 1 else JoinedCorpus(parts)
 
 
 def _folder(config: CorpusConfig, data_dir: Path | str | None) -> Path:

@@ -5,20 +5,25 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from jasr.errors import UserError
+
 
 class Dropout(nn.Module):
     """Zeroes each value with probability `rate` and scales the others by 1 / (1 - rate).
 
-    Draws from the "dropout" stream, in training only.
+    Draws from the "dropout" stream, in training only. Raises UserError for a rate outside [0, 1).
     Srivastava et al. 2014, "Dropout", section 4.
     """
 
     rate: float
 
     def __call__(self, x: Float[Array, "..."], *, train: bool) -> Float[Array, "..."]:
+        if not 0.0 <= self.rate < 1.0:
+            raise UserError(f"dropout: is {self.rate}; it must be at least 0 and less than 1")
         if not train or self.rate == 0.0:
             return x
-        keep = _random_halfwords(self.make_rng("dropout"), x.shape) >= round(self.rate * 2**16)
+        threshold = min(round(self.rate * 2**16), 2**16 - 1)
+        keep = _random_halfwords(self.make_rng("dropout"), x.shape) >= threshold
         return jnp.where(keep, x / (1.0 - self.rate), 0).astype(x.dtype)
 
 

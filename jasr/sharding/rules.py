@@ -1,6 +1,6 @@
 """Which mesh axis splits which logical axis.
 
-    parameter ──▶ logical axes ("layers", "embed", "mlp") ──▶ rules ──▶ PartitionSpec
+parameter ──▶ logical axes ("layers", "embed", "mlp") ──▶ rules ──▶ PartitionSpec
 """
 
 from collections.abc import Mapping

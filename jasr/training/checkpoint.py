@@ -1,8 +1,8 @@
 """Checkpoints: the last and the best, written in the background by Orbax.
 
-    WORKDIR/checkpoints/STEP/state   the TrainState
-                             meta    config, tokenizer, bucket table ...: all that
-                                     evaluation or a resumed run needs beside the state
+WORKDIR/checkpoints/STEP/state   the TrainState
+                         meta    config, tokenizer, bucket table ...: all that
+                                 evaluation or a resumed run needs beside the state
 """
 
 import contextlib
@@ -69,9 +69,7 @@ class Checkpoints:
         Raises UserError if an earlier save failed, on a full disk say.
         """
         step = int(state.step)
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)
-        )
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         with _named_failures(self._folder):
             self._manager.save(step, args=items, metrics=metrics)
 

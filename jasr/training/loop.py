@@ -1,8 +1,8 @@
 """The one training loop.
 
-    batches ─▶ step ─▶ step ─▶ ...          every log_every:       metrics.jsonl, progress line
-                                            every evaluate_every:  validation, checkpoint
-                                            every checkpoint_every: checkpoint
+batches ─▶ step ─▶ step ─▶ ...          every log_every:       metrics.jsonl, progress line
+                                        every evaluate_every:  validation, checkpoint
+                                        every checkpoint_every: checkpoint
 """
 
 import dataclasses

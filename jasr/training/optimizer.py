@@ -1,7 +1,7 @@
 """Optimizers of optax, driven by regular expressions over parameter paths.
 
-    gradients ─▶ clip ─▶ algorithm ─▶ weight decay ─▶ multipliers ─▶ − learning rate ─▶ updates
-                                      (by path)       (by path)        (schedule)
+gradients ─▶ clip ─▶ algorithm ─▶ weight decay ─▶ multipliers ─▶ − learning rate ─▶ updates
+                                  (by path)       (by path)        (schedule)
 """
 
 import dataclasses
@@ -110,9 +110,7 @@ class Optimizer:
             case "lion":
                 return optax.scale_by_lion(self.beta1, self.beta2)
             case "adafactor":
-                return optax.chain(
-                    optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0)
-                )
+                return optax.chain(optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0))
             case "muon":
                 return _scale_by_muon(self, axes)
             case _:
@@ -143,9 +141,7 @@ def path_of(path: tuple) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _by_path(
-    params: Any, patterns: tuple[str, ...], key: str, value: Callable[[bool], Any]
-) -> Any:
+def _by_path(params: Any, patterns: tuple[str, ...], key: str, value: Callable[[bool], Any]) -> Any:
     paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     for pattern in patterns:
         _must_match(pattern, paths, key)
@@ -175,8 +171,7 @@ def _must_match(pattern: str, paths: list[str], key: str) -> None:
         ) from error
     if not matched:
         raise UserError(
-            f"config.optimizer.{key}: {pattern!r} matches no parameter; "
-            f"they are {', '.join(paths)}"
+            f"config.optimizer.{key}: {pattern!r} matches no parameter; they are {', '.join(paths)}"
         )
 
 
@@ -184,9 +179,9 @@ def _multiply(factors: Any) -> optax.GradientTransformation:
     def update(updates: Any, params: Any) -> Any:
         del params
         return jax.tree.map(
-            lambda update, factor: update
-            if isinstance(update, optax.MaskedNode)
-            else update * factor,
+            lambda update, factor: (
+                update if isinstance(update, optax.MaskedNode) else update * factor
+            ),
             updates,
             factors,
             is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode),

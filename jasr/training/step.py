@@ -1,7 +1,7 @@
 """One training step: a pure function of state and batch.
 
-    batch ─▶ split in microbatches ─▶ model ─▶ objective ─▶ gradients, summed ─▶ optimizer ─▶ state
-                 └─ counts of the whole batch ──────┘
+batch ─▶ split in microbatches ─▶ model ─▶ objective ─▶ gradients, summed ─▶ optimizer ─▶ state
+             └─ counts of the whole batch ──────┘
 """
 
 from collections.abc import Callable
@@ -82,9 +82,7 @@ def train_step(
     return next_state, metrics
 
 
-def sum_over_parts(
-    measure: Callable[[Batch, Array], Any], batch: Batch, parts: int
-) -> Any:
+def sum_over_parts(measure: Callable[[Batch, Array], Any], batch: Batch, parts: int) -> Any:
     """The sum of measure(part, number) over the batch's parts, one part in memory at a time."""
     if parts == 1:
         return measure(batch, jnp.zeros((), jnp.int32))

@@ -1,5 +1,6 @@
 """Whisper against transformers', which is written apart from ours."""
 
+import functools
 from dataclasses import dataclass
 
 import jax
@@ -81,6 +82,7 @@ def test_unknown_size_is_named():
         whisper("mediun")
 
 
+@functools.cache
 def count_ours(name):
     model = whisper(name).clone(log_mel=GivenFeatures(SIZES[name].num_mels))
     batch = make_batch([SIZES[name].num_mels], [2])

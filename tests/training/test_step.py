@@ -39,9 +39,7 @@ def assert_close(one, other):
     for (path, a), b in zip(
         jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True
     ):
-        np.testing.assert_allclose(
-            a, b, rtol=2e-4, atol=2e-5, err_msg=jax.tree_util.keystr(path)
-        )
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5, err_msg=jax.tree_util.keystr(path))
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +75,9 @@ def test_extra_padding_changes_nothing(reference, whole):
 def test_an_utterance_counts_the_same_among_any_batch_mates(reference):
     """Two halves' sums are the whole's: no example's term depends on its neighbours."""
     batch = noise_batch()
-    halves = [jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch) for rows in (
-        np.r_[0:4], np.r_[4:8])]
+    halves = [
+        jax.tree.map(lambda leaf, rows=rows: leaf[rows], batch) for rows in (np.r_[0:4], np.r_[4:8])
+    ]
     _, whole_metrics = gradients(reference, batch)
     parts = [gradients(reference, half)[1]["terms"] for half in halves]
     for name, term in whole_metrics["terms"].items():
@@ -115,7 +114,11 @@ def test_eight_devices_give_one_device_s_training(training):
     }
     finished = subprocess.run(
         [sys.executable, "-c", _EIGHT_DEVICES],
-        capture_output=True, text=True, env=environment, cwd=ROOT, check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        check=False,
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
     eight = json.loads(finished.stdout.splitlines()[-1])
@@ -152,7 +155,8 @@ def test_a_non_finite_step_changes_only_the_counters(training):
     assert (int(after.step), int(after.nonfinite)) == (1, 1)
     same = jax.tree.map(
         lambda a, b: bool((a == b).all()),
-        (after.params, after.opt_state), (state.params, state.opt_state),
+        (after.params, after.opt_state),
+        (state.params, state.opt_state),
     )
     assert jax.tree.all(same)
     healed, _ = step(after, training.place(batch))

@@ -93,4 +93,3 @@ class Training:
 
     def place(self, batch: Batch) -> Batch:
         return shard_batch(batch, self.mesh)
-

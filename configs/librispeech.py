@@ -1,0 +1,50 @@
+"""LibriSpeech, 960 hours, from its own archives.
+
+    python -m launch.prepare  --config=configs/librispeech.py --source=FOLDER_OF_TAR_GZ
+    python -m launch.train    --config=configs/librispeech.py:conformer,large --workdir=runs/ls
+    python -m launch.evaluate --workdir=runs/ls --split=test-clean
+
+Arguments: conformer (instead of a Transformer encoder), large (118 M parameters instead of 30 M),
+clean100 (train on train-clean-100 alone), smoke (a minute on two cores).
+"""
+
+from ml_collections import ConfigDict
+
+from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.models import add_decoder, ctc_conformer, ctc_transformer
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    words = parse_argument(arg, ("conformer", "large", "clean100", "smoke"))
+    config = get_defaults()
+    config.corpus.kind = "librispeech"
+    config.corpus.name = "librispeech"
+    config.splits.train = "train-clean-100"
+    if "clean100" not in words:
+        config.splits.train += "+train-clean-360+train-other-500"
+    config.splits.validation = "dev-clean"
+    config.text.update({"tokenizer": "unigram", "vocab_size": 5000})
+    encoder = ctc_conformer if "conformer" in words else ctc_transformer
+    if "large" in words:
+        config.model = encoder(num_layers=17, embed_dim=512, num_heads=8)
+    else:
+        config.model = encoder(num_layers=16, embed_dim=256, num_heads=4)
+    add_decoder(config.model, num_layers=6)
+    config.model.dtype = "bfloat16"
+    config.model.encoder.remat = "projections"
+    config.model.spec_augment.update({"time_masks": 10, "max_time_fraction": 0.05})
+    config.objective = ConfigDict(
+        {
+            "ctc": {"name": "ctc", "weight": 0.3},
+            "cross_entropy": {"name": "cross_entropy", "weight": 0.7, "label_smoothing": 0.1},
+        }
+    )
+    config.decoding = ConfigDict({"name": "attention_beam", "beam_size": 4})
+    config.data.update({"batch_seconds": 2400.0, "max_seconds": 30.0, "num_workers": 8})
+    config.data.augment.speeds = (0.9, 1.0, 1.1)
+    config.optimizer.learning_rate.update({"peak": 1.5e-3, "warmup_steps": 10_000})
+    config.train.update({"num_steps": 120_000, "evaluate_every": 2_000, "checkpoint_every": 1_000})
+    config.mesh.data = 0
+    if "smoke" in words:
+        make_smoke(config)
+    return config

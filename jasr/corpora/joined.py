@@ -1,0 +1,40 @@
+"""Several splits as one: "train-clean-100+train-clean-360"."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.corpora.corpus import Corpus, Problem, Utterance
+
+
+class JoinedCorpus(Corpus):
+    """The utterances of its parts, one part after the other; all at one sample rate."""
+
+    def __init__(self, parts: Sequence[Corpus]):
+        self.parts = tuple(parts)
+        self.name = self.parts[0].name
+        self.split = "+".join(part.split for part in self.parts)
+        self.sample_rate = self.parts[0].sample_rate
+
+    def __reduce__(self):
+        return JoinedCorpus, (self.parts,)
+
+    @cached_property
+    def utterances(self) -> Sequence[Utterance]:
+        return [utterance for part in self.parts for utterance in part.utterances]
+
+    @cached_property
+    def problems(self) -> Sequence[Problem]:
+        return [problem for part in self.parts for problem in part.problems]
+
+    def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        part = bisect_right(self._starts, index) - 1
+        return self.parts[part].read(index - self._starts[part])
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *accumulate(len(part) for part in self.parts)][:-1]

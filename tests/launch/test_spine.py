@@ -1,0 +1,159 @@
+"""The whole way, in real processes: prepare, train, kill, resume, evaluate, transcribe."""
+
+import json
+import signal
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from launching import launch, refuse, start
+
+from jasr.corpora.catalogue import open_corpus
+from jasr.training.checkpoint import Checkpoints
+from jasr.sharding.mesh import make_mesh
+
+CONFIG = "--config=configs/quickstart.py:smoke"
+CORPUS = {
+    "kind": "spoken",
+    "name": "spoken",
+    "sample_rate": 16_000,
+    "options": {"train_sentences": 48, "validation_sentences": 8, "test_sentences": 8},
+}
+SUMMARY_KEYS = {
+    "wer", "wer_low", "wer_high", "cer", "words", "substitutions", "deletions", "insertions",
+    "utterances", "normalizer", "decoding", "audio_seconds", "seconds", "step",
+}  # fmt: skip
+
+
+def parameters(workdir, step):
+    checkpoints = Checkpoints(workdir)
+    params = checkpoints.restore_params(step, make_mesh(data=1))
+    checkpoints.close()
+    return params
+
+
+def assert_same_parameters(one, other):
+    import jax
+
+    for (path, a), b in zip(
+        jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True
+    ):
+        assert np.array_equal(a, b), jax.tree_util.keystr(path)
+
+
+def test_training_logs_what_it_promises(trained):
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == [2, 4, 6, 8]
+    for line in steps:
+        assert {
+            "loss/ctc", "loss/ctc/infeasible", "weight/ctc", "learning_rate", "gradient_norm",
+            "steps_per_second", "audio_seconds_per_second", "padding_fraction", "compilations",
+            "model_flops_per_second",
+        } <= line.keys()  # fmt: skip
+        assert 0 <= line["padding_fraction"] < 1
+        assert line["compilations"] <= 2
+    validations = [line for line in lines if "validation/wer" in line]
+    assert [line["step"] for line in validations] == [4, 8]
+    assert list((trained / "tensorboard").iterdir())
+
+
+def test_a_killed_run_resumes_bit_for_bit(trained, spoken, cache, tmp_path):
+    workdir = tmp_path / "killed"
+    flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
+    process = start("train", *flags, cache=cache)
+    while not (workdir / "checkpoints" / "2").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    checkpoints = Checkpoints(workdir)
+    assert checkpoints.latest_step() in (2, 4, 6)
+    checkpoints.close()
+
+    launch("train", *flags, "--config.data.num_workers=1", cache=cache)
+    assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
+    steps = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in steps if "loss" in line] == [2, 4, 6, 8]
+    whole = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    losses = [[line["loss"] for line in run if "loss" in line] for run in (steps, whole)]
+    assert losses[0] == losses[1]
+
+
+def test_evaluation_needs_the_workdir_alone(trained, spoken, cache):
+    printed = launch(
+        "evaluate", f"--workdir={trained}", "--split=test", f"--data_dir={spoken}", cache=cache
+    )
+    assert "word error rate" in printed
+    folder = trained / "eval" / "test"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary.keys() == SUMMARY_KEYS
+    assert summary["utterances"] == 8
+    assert summary["wer_low"] <= summary["wer"] <= summary["wer_high"]
+    lines = [json.loads(line) for line in (folder / "utterances.jsonl").read_text().splitlines()]
+    errors = sum(line["substitutions"] + line["deletions"] + line["insertions"] for line in lines)
+    assert errors == summary["substitutions"] + summary["deletions"] + summary["insertions"]
+    assert summary["wer"] == pytest.approx(errors / summary["words"])
+    assert "<html" in (folder / "report.html").read_text()
+
+
+def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, cache, tmp_path):
+    corpus = open_corpus(CORPUS, "test", spoken)
+    wave = corpus.read(0)
+    soundfile.write(tmp_path / "a.wav", wave, 16_000)
+    soundfile.write(tmp_path / "b.flac", np.stack([wave, wave], 1), 16_000, subtype="PCM_24")
+    soundfile.write(tmp_path / "c.mp3", wave, 16_000)
+    text = corpus.utterances[0].text
+    rows = [{"id": n, "audio": n, "text": text} for n in ("a.wav", "b.flac", "c.mp3")]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    launch("evaluate", f"--workdir={trained}", f"--manifest={manifest}", cache=cache)
+    summary = json.loads((trained / "eval" / tmp_path.name / "summary.json").read_text())
+    assert summary["utterances"] == 3
+    names = [str(tmp_path / name) for name in ("a.wav", "b.flac", "c.mp3")]
+    printed = launch("transcribe", f"--workdir={trained}", *names, cache=cache)
+    lines = [line.split("\t") for line in printed.splitlines() if "\t" in line]
+    assert [name for name, _ in lines] == names
+    assert lines[0][1] == lines[1][1]
+
+
+def test_the_same_command_after_the_end_changes_nothing(trained, spoken, cache):
+    before = parameters(trained, 8)
+    launch("train", CONFIG, f"--workdir={trained}", f"--data_dir={spoken}", cache=cache)
+    assert_same_parameters(parameters(trained, 8), before)
+
+
+def test_a_workdir_of_another_config_is_refused(trained, spoken, cache):
+    line = refuse(
+        "train", CONFIG, "--config.model.encoder.num_layers=3", f"--workdir={trained}",
+        f"--data_dir={spoken}", cache=cache,
+    )  # fmt: skip
+    assert "model.encoder.num_layers was 2, now 3" in line
+    assert str(trained) in line
+
+
+def test_a_workdir_without_a_checkpoint_is_named(cache, tmp_path):
+    line = refuse("evaluate", f"--workdir={tmp_path}", cache=cache)
+    assert str(tmp_path) in line
+    assert "launch.train" in line
+
+
+def test_an_incomplete_checkpoint_is_named(trained, spoken, cache, tmp_path):
+    import shutil
+
+    workdir = tmp_path / "damaged"
+    shutil.copytree(trained, workdir)
+    for part in (workdir / "checkpoints" / "8" / "state").rglob("*"):
+        if part.is_file() and "ocdbt" in str(part.name) or part.name == "manifest.ocdbt":
+            part.unlink()
+    line = refuse("train", CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}", cache=cache)
+    assert str(workdir / "checkpoints" / "8") in line
+    assert "incomplete or damaged" in line
+
+
+def test_a_recording_that_is_too_long_is_refused(trained, cache, tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.zeros(16_000 * 25, np.float32), 16_000)
+    line = refuse("transcribe", f"--workdir={trained}", str(tmp_path / "long.wav"), cache=cache)
+    assert "long.wav" in line
+    assert "25.0 s" in line
