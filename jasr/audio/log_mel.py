@@ -83,7 +83,7 @@ class LogMel:
         wave_BS = jnp.pad(_silent_padding(audio), ((0, 0), (half, 0)))
         num_frames = self.num_frames(audio.values.shape[1])
         power_BTM = mel_power(wave_BS, self._bands, num_frames=num_frames)
-        mask_BT = audio.mask[:, :: self.hop_length]
+        mask_BT = jnp.asarray(audio.mask)[:, :: self.hop_length]
         log_mel_BTM = self._normalized(jnp.log(jnp.maximum(power_BTM, POWER_FLOOR)), mask_BT)
         return _zero_padding(log_mel_BTM, mask_BT)
 
@@ -154,7 +154,7 @@ class WhisperLogMel:
         half = self.window_length // 2
         num_frames = self.num_frames(wave_BS.shape[1])
         if self.chunk_seconds is None:
-            mask_BT = audio.mask[:, :: self.hop_length]
+            mask_BT = jnp.asarray(audio.mask)[:, :: self.hop_length]
             wave_BS = _mirrored_start(wave_BS, half)
         else:
             mask_BT = jnp.broadcast_to(audio.mask[:, :1], (len(wave_BS), num_frames))

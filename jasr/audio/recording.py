@@ -94,7 +94,8 @@ def _read_bytes(path: Path, name: str) -> bytes:
 def _decode(contents: bytes, name: str) -> tuple[Float[np.ndarray, "samples channels"], int]:
     try:
         return soundfile.read(io.BytesIO(contents), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
+    # A damaged header can claim more samples than memory holds.
+    except (soundfile.LibsndfileError, MemoryError) as error:
         raise _not_audio(name, error) from error
 
 
@@ -105,5 +106,6 @@ def _unreadable(name: str, error: OSError) -> UserError:
 
 
 def _not_audio(name: str, error: Exception) -> UserError:
-    reason = getattr(error, "error_string", "no header").strip().rstrip(".")
+    reason = getattr(error, "error_string", "damaged or missing header")
+    reason = reason.removeprefix("Error : ").strip(" .\n")
     return UserError(f"{name} is not audio that can be read ({reason}): expected {FORMATS}")

@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from jasr.layers.dropout import Dropout
 from jasr.layers.linear import Linear, fan_in_normal, layer_norm
+from jasr.layers.parameter import parameter
 
 
 class ConvolutionModule(nn.Module):
@@ -50,18 +51,11 @@ class DepthwiseConvolution(nn.Module):
     def __call__(
         self, x: Float[Array, "batch frames channels"]
     ) -> Float[Array, "batch frames channels"]:
-        kernel_KC = self.param(
-            "kernel",
-            nn.with_logical_partitioning(fan_in_normal(1), ("kernel", "mlp")),
-            (self.kernel_size, x.shape[-1]),
-            jnp.float32,
+        channels = x.shape[-1]
+        kernel_KC = parameter(
+            self, "kernel", fan_in_normal(1), (self.kernel_size, channels), ("kernel", "mlp")
         )
-        bias_C = self.param(
-            "bias",
-            nn.with_logical_partitioning(nn.initializers.zeros, ("mlp",)),
-            (x.shape[-1],),
-            jnp.float32,
-        )
+        bias_C = parameter(self, "bias", nn.initializers.zeros, (channels,), ("mlp",))
         y = depthwise_convolution(x.astype(self.dtype), kernel_KC.astype(self.dtype))
         return y + bias_C.astype(y.dtype)
 
@@ -78,7 +72,8 @@ def _shift_and_sum(x_BTC: jax.Array, kernel_KC: jax.Array) -> jax.Array:
     width, num_frames = len(kernel_KC), x_BTC.shape[1]
     before = (width - 1) // 2
     padded = jnp.pad(x_BTC, ((0, 0), (before, width - 1 - before), (0, 0)))
-    return sum(padded[:, k : k + num_frames] * kernel_KC[k] for k in range(width))
+    shifted = (padded[:, k : k + num_frames] * kernel_KC[k] for k in range(width))
+    return sum(shifted, start=jnp.zeros_like(x_BTC))
 
 
 def _grouped_convolution(x_BTC: jax.Array, kernel_KC: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """The position-wise feed-forward network."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -11,11 +12,17 @@ from jasr.layers.choices import choose
 from jasr.layers.dropout import Dropout
 from jasr.layers.linear import Linear
 
+Activation = Callable[[Array], Array]
+
 # GELU by the error function, as in Whisper, not by its tanh approximation.
-POINTWISE = {"gelu": partial(jax.nn.gelu, approximate=False), "relu": jax.nn.relu, "silu": nn.silu}
+POINTWISE: dict[str, Activation] = {
+    "gelu": partial(jax.nn.gelu, approximate=False),
+    "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
+}
 # Multiplied by a second projection of the same input: Shazeer 2020, "GLU variants improve
 # transformer", equation 6.
-GATES = {"swiglu": nn.silu}
+GATES: dict[str, Activation] = {"swiglu": jax.nn.silu}
 
 
 class FeedForward(nn.Module):

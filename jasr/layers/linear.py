@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from jasr.layers.parameter import parameter
+
 
 class Linear(nn.Module):
     """Contracts the trailing axes of its input with a kernel; float32 parameters.
@@ -28,11 +30,12 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         num_in = len(self.in_axes)
-        kernel = self.param(
+        kernel = parameter(
+            self,
             "kernel",
-            nn.with_logical_partitioning(fan_in_normal(num_in), self.in_axes + self.out_axes),
+            fan_in_normal(num_in),
             x.shape[-num_in:] + self.features,
-            jnp.float32,
+            self.in_axes + self.out_axes,
         )
         contracted = tuple(range(x.ndim - num_in, x.ndim)), tuple(range(num_in))
         y = jax.lax.dot_general(
@@ -42,8 +45,8 @@ class Linear(nn.Module):
             preferred_element_type=jnp.dtype(self.out_dtype or self.dtype),
         )
         if self.use_bias:
-            zeros = nn.with_logical_partitioning(nn.initializers.zeros, self.out_axes)
-            y += self.param("bias", zeros, self.features, jnp.float32).astype(y.dtype)
+            bias = parameter(self, "bias", nn.initializers.zeros, self.features, self.out_axes)
+            y += bias.astype(y.dtype)
         return y
 
 

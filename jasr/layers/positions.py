@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from jasr.errors import UserError
 from jasr.layers.choices import choose
+from jasr.layers.parameter import parameter
 
 KINDS = {kind: kind for kind in ("sinusoidal", "learned", "rotary", "relative", "none")}
 NUM_BUCKETS, MAX_DISTANCE = 32, 128
@@ -59,18 +60,20 @@ class Positions(nn.Module):
                 f"{self.embed_dim} / {self.num_heads}"
             )
         if kind == "learned":
-            self.embedding = self.param(
+            self.embedding = parameter(
+                self,
                 "embedding",
-                nn.with_logical_partitioning(nn.initializers.normal(0.01), ("positions", "embed")),
+                nn.initializers.normal(0.01),
                 (self.max_length, self.embed_dim),
-                jnp.float32,
+                ("positions", "embed"),
             )
         if kind == "relative":
-            self.bias = self.param(
+            self.bias = parameter(
+                self,
                 "bias",
-                nn.with_logical_partitioning(nn.initializers.normal(0.02), ("positions", "heads")),
+                nn.initializers.normal(0.02),
                 (NUM_BUCKETS, self.num_heads),
-                jnp.float32,
+                ("positions", "heads"),
             )
 
     def add(self, x: Float[Array, "batch length embed"]) -> Float[Array, "batch length embed"]:
@@ -176,13 +179,9 @@ def distance_buckets(distances: Int[Array, "..."], *, bidirectional: bool) -> In
     Raffel et al. 2020, "Exploring the limits of transfer learning", section 2.1. With one
     direction only, all of the future falls in the bucket of distance 0.
     """
-    num_buckets, offset = NUM_BUCKETS, 0
-    if bidirectional:
-        num_buckets //= 2
-        offset = jnp.where(distances > 0, num_buckets, 0)
-        distances = jnp.abs(distances)
-    else:
-        distances = jnp.maximum(-distances, 0)
+    num_buckets = NUM_BUCKETS // 2 if bidirectional else NUM_BUCKETS
+    offset = jnp.where(bidirectional & (distances > 0), num_buckets, 0)
+    distances = jnp.abs(distances) if bidirectional else jnp.maximum(-distances, 0)
     num_exact = num_buckets // 2
     octaves = jnp.log(jnp.maximum(distances, 1) / num_exact) / math.log(MAX_DISTANCE / num_exact)
     far = num_exact + (octaves * (num_buckets - num_exact)).astype(jnp.int32)

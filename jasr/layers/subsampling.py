@@ -5,6 +5,7 @@ Padding is set to zero before every convolution: what lies behind a recording's 
 like the end of the array.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from jaxtyping import Array
 
 from jasr.layers.feed_forward import POINTWISE
 from jasr.layers.linear import Linear, fan_in_normal
+from jasr.layers.parameter import parameter
 from jasr.types import Padded
 
 KERNEL_SIZE = 3
@@ -75,35 +77,66 @@ class Convolution(nn.Module):
     def __call__(self, x: Array) -> Array:
         """x: [B, T, C], or [B, T, F, C] for two strides."""
         num_axes = len(self.strides)
-        kernel = self.param(
+        kernel = parameter(
+            self,
             "kernel",
-            nn.with_logical_partitioning(
-                fan_in_normal(num_axes + 1), ("kernel",) * num_axes + ("features", "embed")
-            ),
+            fan_in_normal(num_axes + 1),
             (KERNEL_SIZE,) * num_axes + (x.shape[-1], self.channels),
-            jnp.float32,
+            ("kernel",) * num_axes + ("features", "embed"),
         )
-        bias = self.param(
-            "bias",
-            nn.with_logical_partitioning(nn.initializers.zeros, ("embed",)),
-            (self.channels,),
-            jnp.float32,
-        )
-        axes = "HW"[:num_axes]
-        y = jax.lax.conv_general_dilated(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            window_strides=self.strides,
-            padding=[(KERNEL_SIZE // 2, KERNEL_SIZE // 2)] * num_axes,
-            dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
-        )
+        bias = parameter(self, "bias", nn.initializers.zeros, (self.channels,), ("embed",))
+        y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.strides)
         return y + bias.astype(y.dtype)
+
+
+def convolve(x: Array, kernel: Array, strides: tuple[int, ...]) -> Array:
+    """Strided convolution of x [B, T, C] or [B, T, F, C] with kernel [3, (3,) C, D]; zeros beyond.
+
+    On CPU the gradients of XLA's strided convolution take many times the forward pass; as a
+    product of stacked neighbours with the kernel, forward and backward are matrix products.
+    """
+    return jax.lax.platform_dependent(
+        x,
+        kernel,
+        cpu=partial(_matrix_product, strides=strides),
+        default=partial(_convolution, strides=strides),
+    )
+
+
+def _convolution(x: Array, kernel: Array, *, strides: tuple[int, ...]) -> Array:
+    axes = "HW"[: len(strides)]
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=strides,
+        padding=[(KERNEL_SIZE // 2, KERNEL_SIZE // 2)] * len(strides),
+        dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+    )
+
+
+def _matrix_product(x: Array, kernel: Array, *, strides: tuple[int, ...]) -> Array:
+    reach = KERNEL_SIZE // 2
+    padded = jnp.pad(x, ((0, 0), *((reach, reach) for _ in strides), (0, 0)))
+    sizes = [-(-size // stride) for size, stride in zip(x.shape[1:], strides, strict=False)]
+    neighbours = [
+        padded[
+            (
+                slice(None),
+                *(
+                    slice(offset, offset + (size - 1) * stride + 1, stride)
+                    for offset, size, stride in zip(offsets, sizes, strides, strict=True)
+                ),
+            )
+        ]
+        for offsets in itertools.product(range(KERNEL_SIZE), repeat=len(strides))
+    ]
+    return jnp.concatenate(neighbours, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def zero_padding(padded: Padded) -> Padded:
     """The same with zeros wherever the mask is False."""
     mask = padded.mask.reshape(padded.mask.shape + (1,) * (padded.values.ndim - 2))
-    return padded.replace(values=jnp.where(mask, padded.values, 0))
+    return Padded(jnp.where(mask, padded.values, 0), padded.mask)
 
 
 # Called with embed_dim and dtype.

@@ -6,6 +6,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from jasr.layers.linear import Linear
+from jasr.layers.parameter import parameter
 
 
 class TokenEmbedding(nn.Module):
@@ -21,13 +22,12 @@ class TokenEmbedding(nn.Module):
     dtype: str = "float32"
 
     def setup(self) -> None:
-        self.embedding = self.param(
+        self.embedding = parameter(
+            self,
             "embedding",
-            nn.with_logical_partitioning(
-                nn.initializers.normal(self.embed_dim**-0.5), ("vocab", "embed")
-            ),
+            nn.initializers.normal(self.embed_dim**-0.5),
             (self.vocab_size, self.embed_dim),
-            jnp.float32,
+            ("vocab", "embed"),
         )
         if not self.tied:
             self.output = Linear(

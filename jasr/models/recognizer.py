@@ -84,19 +84,29 @@ class Recognizer(nn.Module):
         return self.encoder(self.log_mel(audio), train=False)
 
     def ctc_logits(self, encoded: Padded) -> Padded:
-        """The CTC head's logits, [B, T, vocab]."""
+        """The CTC head's logits, [B, T, vocab]; UserError if there is no such head."""
+        if not self.ctc:
+            raise UserError("model: it has no CTC head (ctc is False); decode with its decoder")
         return Padded(self.ctc_head(encoded.values), encoded.mask)
 
     def start_cache(self, encoded: Padded, *, beam_size: int, max_tokens: int) -> DecoderCache:
-        """The decoder's cache before it reads anything, with room for `max_tokens` tokens."""
-        return self.decoder.start_cache(encoded, beam_size=beam_size, max_tokens=max_tokens)
+        """The decoder's cache before it reads anything, with room for `max_tokens` tokens.
+
+        Raises UserError if there is no decoder, or if it cannot read so many.
+        """
+        return self._decoder().start_cache(encoded, beam_size=beam_size, max_tokens=max_tokens)
 
     def decode_step(
         self, tokens: Int[Array, "batch beams"], cache: DecoderCache
     ) -> tuple[Float[Array, "batch beams vocab"], DecoderCache]:
         """Reads one token per beam and predicts the next."""
-        x_BKE, cache = self.decoder.step(self.token_embedding(tokens), cache)
+        x_BKE, cache = self._decoder().step(self.token_embedding(tokens), cache)
         return self.token_embedding.logits(x_BKE), cache
+
+    def _decoder(self) -> TransformerDecoder:
+        if self.decoder is None:
+            raise UserError("model: it has no decoder; decode with its CTC head")
+        return self.decoder
 
     def _read(self, batch: Batch) -> Padded:
         """What the decoder reads: the start token, then the text."""

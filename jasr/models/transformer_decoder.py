@@ -4,6 +4,7 @@ all tokens at once     __call__(x_BTE, encoded)                  training, teach
 one token per beam     start_cache(encoded), step(x_BKE, cache)  search
 """
 
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -35,11 +36,12 @@ class DecoderCache:
     def take(self, beams_BK: Int[Array, "batch beams"]) -> "DecoderCache":
         """The cache whose beam k of utterance b is this one's beam `beams_BK[b, k]`."""
         index = beams_BK[None, :, :, None, None, None]
-        memory = self.memory.replace(
+        memory = replace(
+            self.memory,
             keys=jnp.take_along_axis(self.memory.keys, index, axis=2),
             values=jnp.take_along_axis(self.memory.values, index, axis=2),
         )
-        return self.replace(memory=memory)
+        return replace(self, memory=memory)
 
 
 class TransformerDecoder(nn.Module):
@@ -131,11 +133,12 @@ class TransformerDecoder(nn.Module):
         relations = self.positions.relations_at(index, memory.keys.shape[3])
         context = StepContext(index, cache.encoder_mask, relations)
         x, (keys, values) = self.layers.step(self.positions.add_at(x, index), memory, context)
-        memory = memory.replace(
+        memory = replace(
+            memory,
             keys=memory.keys.at[:, :, :, index].set(keys),
             values=memory.values.at[:, :, :, index].set(values),
         )
-        return self._finish(x), cache.replace(num_read=index + 1, memory=memory)
+        return self._finish(x), replace(cache, num_read=index + 1, memory=memory)
 
     def _finish(self, x: Array) -> Array:
         return x if self.final_norm is None else self.final_norm(x)

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jasr.text.units import Units
+
 KIND = "byte"
 
 
 @dataclass(frozen=True)
-class ByteUnits:
+class ByteUnits(Units):
     """The 256 bytes; bytes that are not UTF-8 decode to U+FFFD."""
 
     @property

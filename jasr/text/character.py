@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jasr.text.units import UnknownCharacters
+from jasr.text.units import Units, UnknownCharacters
 
 KIND = "character"
 
 
 @dataclass(frozen=True)
-class CharacterUnits:
+class CharacterUnits(Units):
     """A unit for each of `characters`, in their order."""
 
     characters: str

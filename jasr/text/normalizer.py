@@ -29,7 +29,7 @@ def basic_v1(text: str) -> str:
     Every other punctuation mark and symbol becomes a space: "Well-known; it's 5 o'clock!" is
     "well known it's 5 o'clock".
     """
-    text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
+    text = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
     text = "".join(" " if _separates(character) else character for character in text)
     return verbatim_v1(_OUTER_APOSTROPHE.sub(" ", text))
 
@@ -39,9 +39,9 @@ NORMALIZERS: dict[str, Callable[[str], str]] = {
     "basic-v1": basic_v1,
 }
 
-# The typographer's, the modifier letter and the fullwidth one; the characters that no one sees
-# (soft hyphen, zero-width space, byte order mark) go.
-_APOSTROPHES = str.maketrans("\u2019\u02bc\uff07", "'''", "\u00ad\u200b\ufeff")
+# The typographer's and the modifier letter; the characters that no one sees (soft hyphen,
+# zero-width space, byte order mark) go.
+_APOSTROPHES = str.maketrans("\u2019\u02bc", "''", "\u00ad\u200b\ufeff")
 _OUTER_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import sentencepiece
 
 from jasr.errors import UserError
-from jasr.text.units import UnknownCharacters
+from jasr.text.units import Units, UnknownCharacters
 
 KINDS = ("bpe", "unigram")
 
@@ -23,7 +23,7 @@ UNKNOWN_PIECE = 0
 
 
 @dataclass(frozen=True)
-class SentencePieceUnits:
+class SentencePieceUnits(Units):
     """The pieces of a serialised SentencePiece model, less its piece for the unknown."""
 
     kind: str
@@ -92,9 +92,7 @@ def _cannot_train(kind: str, error: RuntimeError) -> UserError:
     # The tokenizer has three special tokens, where SentencePiece counts its unknown piece.
     if match := re.search(r"too high.*value <= (\d+)", message):
         most = int(match[1]) + 2
-        return UserError(
-            f"vocab_size is too high: these texts give a {kind} tokenizer {most} at most"
-        )
+        return UserError(f"vocab_size is too high: {kind} tokens of these texts are at most {most}")
     if match := re.search(r"smaller than required_chars. \d+ vs (\d+)", message):
         least = int(match[1]) + 2
         return UserError(f"vocab_size is too low: these texts' characters alone need {least}")

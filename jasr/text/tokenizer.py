@@ -74,9 +74,12 @@ def tokenizer_from_dict(state: dict[str, Any]) -> Tokenizer:
     if kind not in RESTORERS:
         raise UserError(f"tokenizer kind {kind!r} is unknown: {nearest(str(kind), RESTORERS)}")
     try:
-        return Tokenizer(RESTORERS[kind](state))
-    except (KeyError, ValueError) as error:
-        raise UserError(f"the saved {kind} tokenizer is damaged: no usable {error}") from error
+        tokenizer = Tokenizer(RESTORERS[kind](state))
+        tokenizer.encode("")  # a SentencePiece model is parsed at its first use
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise UserError(f"the saved {kind} tokenizer is damaged: {reason}") from error
+    return tokenizer
 
 
 TRAINERS: dict[str, Callable[[list[str], int], Units]] = {

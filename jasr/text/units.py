@@ -1,30 +1,31 @@
 """What a kind of tokenizer is made of: text to unit numbers and back, with no special tokens."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from jasr.errors import UserError
 
 
-class Units(Protocol):
+class Units(ABC):
     """The units of one kind, numbered from 0. Hashable, and equal where they encode alike."""
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """How many units there are."""
-        ...
 
+    @abstractmethod
     def encode(self, text: str) -> list[int]:
         """Unit numbers of a text; raises UnknownCharacters."""
-        ...
 
+    @abstractmethod
     def decode(self, units: Sequence[int]) -> str:
         """The text of unit numbers."""
-        ...
 
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold, and the units can be made from again; "kind" says by whom."""
-        ...
 
 
 class UnknownCharacters(UserError):

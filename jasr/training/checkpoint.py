@@ -39,7 +39,11 @@ class Checkpoints:
         )
         self._manager = ocp.CheckpointManager(
             self._folder,
-            item_names=("state", "meta"),
+            # Named here, so that a manager that has saved nothing yet can read.
+            item_handlers={
+                "state": ocp.StandardCheckpointHandler(),
+                "meta": ocp.JsonCheckpointHandler(),
+            },
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=policy, best_fn=self._goodness, cleanup_tmp_directories=True
             ),

@@ -13,19 +13,20 @@ STRIDES = {"whisper": 2, "conv1d_4x": 4, "conv2d_4x": 4, "conv1d_8x": 8}
 
 
 @pytest.mark.parametrize("name", sorted(STEMS))
-@pytest.mark.parametrize("num_frames", [1, 8, 13])
-def test_a_short_recording_comes_out_as_if_alone(name, num_frames):
+def test_a_short_recording_comes_out_as_if_alone(name):
     stem = STEMS[name](embed_dim=6, dtype="float32")
-    values = jax.random.normal(jax.random.key(0), (2, 21, 5))
-    padded = Padded(values, jnp.arange(21) < jnp.array([[21], [num_frames]]))
-    variables = nn.unbox(stem.init(jax.random.key(1), padded))
-    out = stem.apply(variables, padded)
-    assert out.lengths().tolist() == [-(-n // STRIDES[name]) for n in (21, num_frames)]
+    apply = jax.jit(stem.apply)
+    values = jax.random.normal(jax.random.key(0), (3, 21, 5))
+    padded = Padded(values, jnp.arange(21) < jnp.array([[21], [13], [1]]))
+    variables = nn.unbox(jax.jit(stem.init)(jax.random.key(1), padded))
+    out = apply(variables, padded)
+    assert out.lengths().tolist() == [-(-n // STRIDES[name]) for n in (21, 13, 1)]
     assert out.values.shape[:2] == out.mask.shape
 
-    alone = Padded(values[1:, :num_frames], jnp.ones((1, num_frames), bool))
-    expected = stem.apply(variables, alone).values[0]
-    np.testing.assert_allclose(out.values[1, : len(expected)], expected, atol=1e-5)
+    for row, length in ((1, 13), (2, 1)):
+        alone = Padded(values[row : row + 1, :length], jnp.ones((1, length), bool))
+        expected = apply(variables, alone).values[0]
+        np.testing.assert_allclose(out.values[row, : len(expected)], expected, atol=1e-5)
 
 
 def test_convolution_is_that_of_torch():

@@ -14,6 +14,7 @@ from jasr.errors import UserError
 from jasr.layers.stack import SAVED
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.sharding.rules import DATA_PARALLEL
+from jasr.types import Padded
 
 BATCH = make_batch([13, 20, 7], [3, 5, 1])
 
@@ -67,6 +68,15 @@ def test_heads_are_optional():
     assert set(run(untied, draw(untied, BATCH))) == {"encoder", "decoder"}
     with pytest.raises(UserError, match="neither ctc nor decoder"):
         shapes(ctc_only.clone(ctc=False), BATCH)
+
+
+def test_decoding_with_a_head_that_is_not_there(variables):
+    encoded = Padded(jnp.zeros((1, 4, 16)), jnp.ones((1, 4), bool))
+    with pytest.raises(UserError, match="has no CTC head"):
+        make_recognizer(ctc=False).apply(variables, encoded, method="ctc_logits")
+    start_cache = functools.partial(make_recognizer().clone(decoder=None).apply, variables)
+    with pytest.raises(UserError, match="has no decoder"):
+        start_cache(encoded, beam_size=1, max_tokens=3, method="start_cache")
 
 
 def test_decoding_methods_agree_with_the_whole(variables):
