@@ -57,27 +57,40 @@ class SpecAugment:
     def _draw(
         self, key: Key[Array, ""], length: Int[Array, ""], num_frames: int, num_bands: int
     ) -> Bool[Array, "frames bands"]:
-        time_key, frequency_key = jax.random.split(key)
-        widest = jnp.minimum(
-            self.max_time_frames, jnp.floor(self.max_time_fraction * length).astype(jnp.int32)
-        )
-        in_time_T = _draw_intervals(time_key, self.time_masks, widest, length, num_frames)
+        # One draw for all masks: the generator is most of what this costs to compile.
+        uniform = jax.random.uniform(key, (self.time_masks + self.frequency_masks, 2))
+        widest = jnp.minimum(self.max_time_frames, _floor(self.max_time_fraction * length))
+        in_time_T = _intervals(uniform[: self.time_masks], widest, length, num_frames)
         widest = jnp.int32(min(self.max_frequency_bins, num_bands))
-        in_frequency_M = _draw_intervals(
-            frequency_key, self.frequency_masks, widest, jnp.int32(num_bands), num_bands
+        in_frequency_M = _intervals(
+            uniform[self.time_masks :], widest, jnp.int32(num_bands), num_bands
         )
         return in_time_T[:, None] | in_frequency_M
 
 
-def _draw_intervals(
-    key: Key[Array, ""], count: int, widest: Int[Array, ""], length: Int[Array, ""], size: int
+def _intervals(
+    uniform_N2: Float[Array, "intervals 2"],
+    widest: Int[Array, ""],
+    length: Int[Array, ""],
+    size: int,
 ) -> Bool[Array, " {size}"]:
-    """Positions within any of `count` intervals of 0 to `widest` positions below `length`."""
-    width_key, start_key = jax.random.split(key)
-    widths = jax.random.randint(width_key, (count, 1), 0, widest + 1)
-    starts = jax.random.randint(start_key, (count, 1), 0, length - widths + 1)
+    """Positions in any of the intervals, each 0 to `widest` wide and below `length`.
+
+    uniform_N2: draws from [0, 1), for the width and for the start of each.
+    """
+    widths_N1 = _floor(uniform_N2[:, :1] * (widest + 1))
+    # Rounding can take a draw just below 1 to the bound itself: an interval then ends at it.
+    widths_N1 = jnp.minimum(widths_N1, widest)
+    starts_N1 = jnp.minimum(
+        _floor(uniform_N2[:, 1:] * (length - widths_N1 + 1)), length - widths_N1
+    )
     positions = jnp.arange(size)
-    return jnp.any((starts <= positions) & (positions < starts + widths), axis=0)
+    inside_NT = (starts_N1 <= positions) & (positions < starts_N1 + widths_N1)
+    return jnp.any(inside_NT, axis=0)
+
+
+def _floor(x: Float[Array, "..."]) -> Int[Array, "..."]:
+    return jnp.floor(x).astype(jnp.int32)
 
 
 def _mean(

@@ -148,10 +148,10 @@ def test_a_frame_is_centred_on_its_sample(pad_waves):
     assert power[4] == pytest.approx(power[6], rel=1e-4)
 
 
-@pytest.mark.parametrize("level", [0.0, 1e-6, 1.0])
-def test_gradients_are_finite_and_stay_out_of_padding(pad_waves, log_mel, level):
-    wave = noise(1500, level)
-    audio = pad_waves([wave, wave[:0]], num_samples=2000)
+def test_gradients_are_finite_and_stay_out_of_padding(pad_waves, log_mel):
+    levels = [0.0, 1e-6, 1.0]
+    waves = [noise(1500, level) for level in levels]
+    audio = pad_waves([*waves, noise(0)], num_samples=2000)
 
     @jax.jit
     @jax.grad
@@ -163,7 +163,7 @@ def test_gradients_are_finite_and_stay_out_of_padding(pad_waves, log_mel, level)
     gradient = gradient_of(jnp.asarray(audio.values))
     assert jnp.isfinite(gradient).all()
     assert not gradient[~audio.mask].any()
-    assert gradient[0].any() == (level == 1)
+    assert gradient[levels.index(1.0)].any()
 
 
 def test_equal_settings_are_one_compilation():
