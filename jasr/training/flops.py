@@ -53,7 +53,7 @@ def _count_equation(equation: Any) -> int:
             return 2 * taps * math.prod(equation.outvars[0].aval.shape)
         case "scan":
             return equation.params["length"] * _count(equation.params["jaxpr"].jaxpr)
-        case "cond" | "platform_index":
+        case "cond":
             return max((_count(branch.jaxpr) for branch in equation.params["branches"]), default=0)
         case _:
             return sum(

@@ -1,0 +1,115 @@
+"""Optimizers: every algorithm learns; regular expressions reach what they name."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from jasr.errors import UserError
+from jasr.training.optimizer import LearningRate, Optimizer
+
+PARAMS = {
+    "encoder": {"kernel": jnp.eye(4) * 0.5, "bias": jnp.ones(4)},
+    "head": {"kernel": jnp.full((4, 3), 0.2), "bias": jnp.zeros(3)},
+}
+AXES = {
+    "encoder": {"kernel": PartitionSpec("embed", "mlp"), "bias": PartitionSpec("mlp")},
+    "head": {"kernel": PartitionSpec("mlp", "vocab"), "bias": PartitionSpec("vocab")},
+}
+RATE = LearningRate(peak=0.05, num_steps=100, schedule="constant")
+
+
+def loss(params):
+    x = jnp.linspace(-1, 1, 32).reshape(8, 4)
+    hidden = jnp.tanh(x @ params["encoder"]["kernel"] + params["encoder"]["bias"])
+    return jnp.mean((hidden @ params["head"]["kernel"] + params["head"]["bias"] - x[:, :3]) ** 2)
+
+
+def trained(steps=30, **fields):
+    optimizer = Optimizer(**({"learning_rate": RATE} | fields)).build(PARAMS, AXES)
+    params, state = PARAMS, optimizer.init(PARAMS)
+    for _ in range(steps):
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return params
+
+
+@pytest.mark.parametrize("algorithm", ["adamw", "adafactor", "lion", "muon"])
+def test_every_algorithm_learns(algorithm):
+    assert loss(trained(algorithm=algorithm)) < 0.5 * loss(PARAMS)
+
+
+def test_frozen_parameters_stay_and_hold_no_state():
+    fields = {"frozen": ("^encoder/",), "weight_decay": 0.1}
+    params = trained(**fields)
+    assert jax.tree.all(
+        jax.tree.map(lambda a, b: bool((a == b).all()), params["encoder"], PARAMS["encoder"])
+    )
+    assert not np.array_equal(params["head"]["kernel"], PARAMS["head"]["kernel"])
+    state = Optimizer(learning_rate=RATE, **fields).build(PARAMS, AXES).init(PARAMS)
+    sizes = [leaf.size for leaf in jax.tree.leaves(state)]
+    assert 16 not in sizes
+
+
+def test_multipliers_scale_the_first_match_s_learning_rate():
+    plain, doubled = trained(steps=1), trained(steps=1, multipliers={"head": 2.0, "kernel": 5.0})
+    step = plain["head"]["kernel"] - PARAMS["head"]["kernel"]
+    np.testing.assert_allclose(
+        doubled["head"]["kernel"] - PARAMS["head"]["kernel"], 2 * step, rtol=1e-5
+    )
+    step = plain["encoder"]["kernel"] - PARAMS["encoder"]["kernel"]
+    np.testing.assert_allclose(
+        doubled["encoder"]["kernel"] - PARAMS["encoder"]["kernel"], 5 * step, rtol=1e-5
+    )
+
+
+def test_weight_decay_spares_what_it_is_told_to():
+    fields = {"weight_decay": 0.5, "no_weight_decay": ("bias$",)}
+    plain, decayed = trained(steps=1), trained(steps=1, **fields)
+    np.testing.assert_allclose(
+        plain["encoder"]["kernel"] - decayed["encoder"]["kernel"],
+        RATE.peak * 0.5 * PARAMS["encoder"]["kernel"],
+        rtol=1e-4,
+        atol=1e-7,
+    )
+    np.testing.assert_array_equal(plain["encoder"]["bias"], decayed["encoder"]["bias"])
+
+
+def test_gradients_are_clipped_by_their_global_norm():
+    optimizer = Optimizer(learning_rate=RATE, clip_norm=1.0).build(PARAMS, AXES)
+    huge = jax.tree.map(lambda leaf: 1e6 * jnp.ones_like(leaf), PARAMS)
+    small = jax.tree.map(lambda leaf: leaf / 1e6, huge)
+    updates = [
+        optimizer.update(gradients, optimizer.init(PARAMS), PARAMS)[1] for gradients in (huge, small)
+    ]
+    moments = [jax.tree.leaves(state)[1] for state in updates]
+    assert float(jnp.max(jnp.abs(moments[0]))) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"frozen": ("encodr",)}, "'encodr' matches no parameter"),
+        ({"multipliers": {"hed": 2.0}}, "'hed' matches no parameter"),
+        ({"no_weight_decay": ("(",)}, "not a regular expression"),
+        ({"algorithm": "adam"}, "did you mean 'adamw'"),
+    ],
+)
+def test_mistakes_are_named(fields, message):
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
+        Optimizer(learning_rate=RATE, **fields).build(PARAMS, AXES)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "inverse_sqrt", "constant"])
+def test_schedules_warm_up_then_decay(schedule):
+    rate = LearningRate(
+        peak=2.0, num_steps=100, schedule=schedule, warmup_steps=10, final_fraction=0.1
+    )
+    values = [float(rate(step)) for step in range(101)]
+    assert values[0] == 0
+    assert values[5] == pytest.approx(1.0)
+    assert values[10] == pytest.approx(2.0)
+    assert all(a >= b - 1e-6 for a, b in zip(values[10:], values[11:], strict=False))
+    expected = {"cosine": 0.2, "linear": 0.2, "constant": 2.0, "inverse_sqrt": 2.0 * 0.1**0.5}
+    assert values[100] == pytest.approx(expected[schedule], rel=1e-3)
