@@ -93,6 +93,8 @@ def make_smoke(config: ConfigDict) -> None:
         config.model.decoder.update(
             {"num_layers": 1, "embed_dim": 32, "num_heads": 2, "mlp_dim": 64}
         )
+    if config.text.vocab_size:
+        config.text.vocab_size = 40
     config.data.update({"batch_seconds": 16.0, "num_buckets": 2})
     config.evaluation.update({"batch_seconds": 32.0, "num_buckets": 1})
     config.train.update(

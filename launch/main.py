@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from jasr.errors import UserError, nearest
@@ -23,6 +23,9 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
 
 
 def _run_main(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
+    if flags.FLAGS["verbosity"].using_default_value:
+        # What libraries tell of their every move would bury the progress line.
+        logging.set_verbosity(logging.WARNING)
     try:
         main(argv)
     except UserError as error:

@@ -20,7 +20,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
+
+# More frames than this, over the batch, are taken in chunks of so many of each recording: fresh
+# memory for large intermediate results costs a CPU more than the arithmetic, and an accelerator
+# has better use for its memory.
+FRAMES_AT_ONCE = 8192
+CHUNK_FRAMES = 512
 
 
 class MelBands(NamedTuple):
@@ -46,11 +52,34 @@ def mel_power(
     librosa.feature.melspectrogram with center=False. The wave is taken as zero after its end.
     Float32 throughout, also where the device multiplies in less by default.
     """
+    if wave.shape[0] * num_frames <= FRAMES_AT_ONCE:
+        return _mel_power(_spanning(wave, bands, num_frames), bands, num_frames)
+    num_chunks = -(-num_frames // CHUNK_FRAMES)
+    size = -(-num_frames // num_chunks)
+    wave_BS = _spanning(wave, bands, num_chunks * size)
+
+    def add_chunk(number: Int[Array, ""], power_BTM: Float[Array, "batch frames mels"]):
+        start = number * size
+        chunk_BS = jax.lax.dynamic_slice_in_dim(
+            wave_BS, start * bands.hop_length, _span(bands, size), axis=1
+        )
+        chunk_BTM = _mel_power(chunk_BS, bands, size)
+        return jax.lax.dynamic_update_slice_in_dim(power_BTM, chunk_BTM, start, axis=1)
+
+    shape = (len(wave_BS), num_chunks * size, bands.num_mels)
+    empty_BTM = jnp.zeros_like(wave_BS, shape=shape)
+    return jax.lax.fori_loop(0, num_chunks, add_chunk, empty_BTM)[:, :num_frames]
+
+
+def _mel_power(
+    wave_BS: Float[Array, "batch samples"], bands: MelBands, num_frames: int
+) -> Float[Array, "batch {num_frames} mels"]:
+    """mel_power of a wave that spans just the frames."""
     fold = _folded_transform(bands)
     quarter = bands.window_length // 4
-    blocks_BUH = _blocks(wave, bands, num_frames)
+    blocks_BUH = wave_BS.reshape(len(wave_BS), -1, bands.hop_length)
 
-    def quarters(number: int) -> Float[Array, "batch frames samples"]:
+    def quarters(number: int) -> Float[Array, "batch frames n"]:
         return _samples(blocks_BUH, number * quarter, quarter + 1, num_frames)
 
     a_BTN, b_BTN = quarters(0), quarters(1)[..., ::-1]
@@ -68,14 +97,17 @@ def mel_power(
     return _product(jnp.concatenate([even_BTK, odd_BTK], axis=-1), fold.filters)
 
 
-def _blocks(
+def _span(bands: MelBands, num_frames: int) -> int:
+    """Samples in whole hops that frames reach over, up to the last one's mirror sample d[0]."""
+    return (num_frames + bands.window_length // bands.hop_length) * bands.hop_length
+
+
+def _spanning(
     wave_BS: Float[Array, "batch samples"], bands: MelBands, num_frames: int
-) -> Float[Array, "batch blocks hop"]:
-    """The wave cut at every hop, as far as the last frame reaches, and its mirror sample d[0]."""
-    num_blocks = num_frames + bands.window_length // bands.hop_length
-    missing = num_blocks * bands.hop_length - wave_BS.shape[1]
-    wave_BS = jnp.pad(wave_BS, ((0, 0), (0, max(missing, 0))))
-    return wave_BS[:, : num_blocks * bands.hop_length].reshape(-1, num_blocks, bands.hop_length)
+) -> Float[Array, "batch span"]:
+    """The wave cut or continued with zeros to what the frames span."""
+    span = _span(bands, num_frames)
+    return jnp.pad(wave_BS[:, :span], ((0, 0), (0, max(span - wave_BS.shape[1], 0))))
 
 
 def _samples(

@@ -7,6 +7,7 @@ WORKDIR/checkpoints/STEP/state   the TrainState
 
 import contextlib
 import errno
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,11 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step with the lowest metric among those kept; None if none was evaluated."""
-        return self._manager.best_step()
+        best = self._manager.best_step()
+        return None if best is None or math.isinf(self._metric_of(best)) else best
+
+    def _metric_of(self, step: int) -> float:
+        return self._manager.metrics(step)[self._metric]
 
     def save(
         self, state: TrainState, meta: dict[str, Any], metrics: dict[str, float] | None
@@ -75,7 +80,8 @@ class Checkpoints:
         step = int(state.step)
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         with _named_failures(self._folder):
-            self._manager.save(step, args=items, metrics=metrics)
+            # A step that was not evaluated is worse than any that was.
+            self._manager.save(step, args=items, metrics=metrics or {self._metric: math.inf})
 
     def read_meta(self, step: int) -> dict[str, Any]:
         """What was saved beside the state; raises UserError if it cannot be read."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int, UInt
+from jaxtyping import Array, UInt
 
 from jasr.sharding.rules import Rules, like_parameters, parameter_shardings
 from jasr.types import Batch

@@ -128,6 +128,19 @@ def test_batch_mates_change_nothing(pad_waves, log_mel):
     np.testing.assert_array_equal(first, second)
 
 
+def test_what_is_computed_in_chunks_agrees_with_what_is_not(pad_waves):
+    log_mel = LogMel(
+        sample_rate=8_000, window_length=40, hop_length=10, num_mels=4, normalize="none"
+    )
+    wave = noise(95_000)
+    whole = jax.jit(log_mel)(pad_waves([wave])).values[0]
+    assert len(whole) == 9500
+    for start in (0, 40_000, 80_000):
+        part = jax.jit(log_mel)(pad_waves([wave[start : start + 15_000]])).values[0]
+        inner = slice(start // 10 + 2, start // 10 + 1498)
+        np.testing.assert_allclose(whole[inner], part[2:1498], atol=1e-5, rtol=0)
+
+
 def test_shapes_and_masks(pad_waves, log_mel):
     for num_samples in (1, log_mel.hop_length, log_mel.hop_length + 1, 1999):
         audio = pad_waves([np.ones(num_samples), np.zeros(0)], num_samples=2000)

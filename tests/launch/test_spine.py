@@ -10,8 +10,8 @@ import soundfile
 from launching import launch, refuse, start
 
 from jasr.corpora.catalogue import open_corpus
-from jasr.training.checkpoint import Checkpoints
 from jasr.sharding.mesh import make_mesh
+from jasr.training.checkpoint import Checkpoints
 
 CONFIG = "--config=configs/quickstart.py:smoke"
 CORPUS = {
@@ -145,7 +145,7 @@ def test_an_incomplete_checkpoint_is_named(trained, spoken, cache, tmp_path):
     workdir = tmp_path / "damaged"
     shutil.copytree(trained, workdir)
     for part in (workdir / "checkpoints" / "8" / "state").rglob("*"):
-        if part.is_file() and "ocdbt" in str(part.name) or part.name == "manifest.ocdbt":
+        if (part.is_file() and "ocdbt" in str(part.name)) or part.name == "manifest.ocdbt":
             part.unlink()
     line = refuse("train", CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}", cache=cache)
     assert str(workdir / "checkpoints" / "8") in line

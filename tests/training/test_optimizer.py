@@ -81,7 +81,8 @@ def test_gradients_are_clipped_by_their_global_norm():
     huge = jax.tree.map(lambda leaf: 1e6 * jnp.ones_like(leaf), PARAMS)
     small = jax.tree.map(lambda leaf: leaf / 1e6, huge)
     updates = [
-        optimizer.update(gradients, optimizer.init(PARAMS), PARAMS)[1] for gradients in (huge, small)
+        optimizer.update(gradients, optimizer.init(PARAMS), PARAMS)[1]
+        for gradients in (huge, small)
     ]
     moments = [jax.tree.leaves(state)[1] for state in updates]
     assert float(jnp.max(jnp.abs(moments[0]))) < 1.0

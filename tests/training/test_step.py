@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tiny_training import Training, noise_batch
 
 from jasr.types import Batch, Padded
-from tiny_training import Training, noise_batch
 
 ROOT = Path(__file__).resolve().parents[2]
 

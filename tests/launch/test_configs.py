@@ -1,0 +1,95 @@
+"""Every config, in its smoke version, on its own kind of data: prepare, train, stop, resume, score.
+
+One file of configs without a line here is an error, so that none goes untried.
+"""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from launching import ROOT, launch
+
+PACKS = {"fsdd": "fsdd", "an4": "an4", "speechocean": "speechocean762"}
+ELSEWHERE = {"quickstart"}  # test_spine.py takes it through everything
+NOT_CONFIGS = {"__init__", "defaults", "models"}
+
+
+def test_no_config_is_forgotten():
+    files = {path.stem for path in (ROOT / "configs").glob("*.py")}
+    assert files == set(PACKS) | ELSEWHERE | NOT_CONFIGS | {"librispeech"}
+
+
+def some_of(pack: Path, folder: Path, per_split: int = 16) -> Path:
+    """A manifest of the first utterances of each split of a pack."""
+    rows = [json.loads(line) for line in (pack / "manifest.jsonl").read_text().splitlines()]
+    kept = []
+    for split in ("train", "dev", "test"):
+        chosen = [row for row in rows if row["split"] == split][:per_split]
+        kept += [row | {"audio": str(pack / row["audio"])} for row in chosen]
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    return folder
+
+
+def go_through(config: str, source: Path, folder: Path, cache: Path, split: str) -> dict:
+    """Two steps, a stop, two more, and the score; the lines of metrics.jsonl."""
+    flags = (f"--config={config}", f"--data_dir={folder / 'data'}")
+    launch("prepare", *flags, f"--source={source}", cache=cache)
+    for steps in (2, 4):
+        launch(
+            "train",
+            *flags,
+            f"--workdir={folder / 'run'}",
+            f"--config.train.num_steps={steps}",
+            cache=cache,
+        )
+    launch(
+        "evaluate",
+        f"--workdir={folder / 'run'}",
+        f"--data_dir={folder / 'data'}",
+        f"--split={split}",
+        cache=cache,
+    )
+    summary = json.loads((folder / "run" / "eval" / split / "summary.json").read_text())
+    assert summary["step"] in (2, 4)
+    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").open()]
+    assert [line["step"] for line in lines if "loss" in line] == [2, 4]
+    assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
+    return summary
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_a_config_of_real_recordings(name, real_data, tmp_path, cache):
+    source = some_of(real_data / PACKS[name], tmp_path)
+    summary = go_through(f"configs/{name}.py:smoke", source, tmp_path, cache, "test")
+    assert summary["utterances"] == 16
+
+
+def test_librispeech_with_every_argument(tmp_path, cache):
+    rng = np.random.default_rng(0)
+    for split in ("train-clean-100", "dev-clean"):
+        with tarfile.open(tmp_path / f"{split}.tar.gz", "w:gz") as archive:
+            transcripts = []
+            for number in range(12):
+                name = f"103-1240-{number:04}"
+                audio = io.BytesIO()
+                wave = 0.1 * rng.standard_normal(16_000 + 1000 * number)
+                soundfile.write(audio, wave, 16_000, format="FLAC")
+                add(archive, f"LibriSpeech/{split}/103/1240/{name}.flac", audio.getvalue())
+                words = ["THE", "CAT", "SAT", "ON", "A", "MAT", "BY", "THE", "OLD", "MILL"]
+                transcripts.append(f"{name} {' '.join(rng.permutation(words)[:6])}\n")
+            text = "".join(transcripts).encode()
+            add(archive, f"LibriSpeech/{split}/103/1240/103-1240.trans.txt", text)
+    config = "configs/librispeech.py:conformer,large,clean100,smoke"
+    summary = go_through(config, tmp_path, tmp_path, cache, "dev-clean")
+    assert summary["decoding"].startswith("attention-beam(4")
+
+
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))

@@ -1,0 +1,108 @@
+"""Checkpoints: what is kept, what is refused, and what a full disk leaves behind."""
+
+import os
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+from tiny_training import Training
+
+from jasr.errors import UserError
+from jasr.training.checkpoint import Checkpoints
+
+
+@pytest.fixture(scope="module")
+def training():
+    return Training()
+
+
+@pytest.fixture(scope="module")
+def state(training):
+    return training.state()
+
+
+def at(state, step):
+    return state.replace(step=np.int32(step))
+
+
+def test_a_state_comes_back_bit_for_bit(training, state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(at(state, 3), {"config": {"seed": 1}}, {"wer": 0.5})
+    checkpoints.close()
+    opened = Checkpoints(tmp_path)
+    restored = opened.restore(3, training.abstract)
+    same = jax.tree.map(lambda a, b: np.array_equal(a, b), at(state, 3), restored)
+    assert jax.tree.all(same)
+    assert opened.read_meta(3) == {"config": {"seed": 1}}
+    params = opened.restore_params(3, training.mesh)
+    assert jax.tree.all(jax.tree.map(np.array_equal, params, state.params))
+    opened.close()
+
+
+def test_the_last_and_the_best_are_kept(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    figures = {1: {"wer": 0.5}, 2: {"wer": 0.1}, 3: None, 4: {"wer": 0.3}, 5: None}
+    for step, metrics in figures.items():
+        checkpoints.save(at(state, step), {}, metrics)
+    checkpoints.wait()
+    assert checkpoints.steps() == [2, 4, 5]
+    assert checkpoints.latest_step() == 5
+    assert checkpoints.best_step() == 2
+    checkpoints.close()
+
+
+def test_another_model_s_checkpoint_lists_what_differs(training, state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(at(state, 1), {}, None)
+    checkpoints.wait()
+    params = dict(training.abstract.params)
+    head = params["ctc_head"]["kernel"]
+    params["ctc_head"] = {
+        "kernel": jax.ShapeDtypeStruct((16, 99), head.dtype, sharding=head.sharding)
+    }
+    with pytest.raises(UserError) as caught:
+        checkpoints.restore(1, training.abstract.replace(params=params))
+    message = str(caught.value)
+    assert "params/ctc_head/kernel: (16, 12) in the checkpoint, (16, 99) in the model" in message
+    assert "params/ctc_head/bias: (12,) in the checkpoint, absent in the model" in message
+    checkpoints.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of half a megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs to be root")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(training, state, small_disk):
+    checkpoints = Checkpoints(small_disk, keep=50)
+    with pytest.raises(UserError, match="disk is full.*are whole"):
+        for step in range(1, 50):
+            checkpoints.save(at(state, step), {}, None)
+            checkpoints.wait()
+    whole = Checkpoints(small_disk, keep=50)
+    assert whole.steps()
+    restored = whole.restore(whole.latest_step(), training.abstract)
+    assert jax.tree.all(jax.tree.map(np.array_equal, restored.params, state.params))
+
+
+def test_a_damaged_checkpoint_is_named(training, state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(at(state, 7), {}, None)
+    checkpoints.close()
+    for folder, _, files in os.walk(tmp_path / "checkpoints" / "7" / "state" / "d"):
+        for name in files:
+            os.truncate(os.path.join(folder, name), 10)
+    opened = Checkpoints(tmp_path)
+    with pytest.raises(UserError, match="checkpoints/7 is incomplete or damaged.*delete"):
+        opened.restore(7, training.abstract)
+    opened.close()
