@@ -8,7 +8,7 @@ from absl import flags
 
 from launch.main import run
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.", required=True)
 _SPLIT = flags.DEFINE_string("split", "test", "Split of the corpus it was trained on.")
 _MANIFEST = flags.DEFINE_string("manifest", None, "Score these recordings instead.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
@@ -16,7 +16,6 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; T
 _DECODING = flags.DEFINE_string(
     "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
 )
-flags.mark_flag_as_required("workdir")
 
 
 def main(_) -> None:

@@ -9,9 +9,11 @@ from ml_collections import config_flags
 from launch.main import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config module, MODULE.py[:ARG].")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and reports go.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Where checkpoints, logs and reports go.", required=True
+)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; TFDS's default.")
-flags.mark_flags_as_required(["config", "workdir"])
+flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:

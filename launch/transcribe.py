@@ -3,19 +3,20 @@
 python -m launch.transcribe --workdir=runs/fsdd a.wav b.flac c.mp3
 """
 
+from collections.abc import Sequence
+
 from absl import flags
 
 from launch.main import run
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.", required=True)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
 _DECODING = flags.DEFINE_string(
     "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
 )
-flags.mark_flag_as_required("workdir")
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     from jasr.build.evaluation import transcribe_files
 
     transcripts = transcribe_files(

@@ -170,6 +170,7 @@ class WhisperLogMel:
 
     @property
     def _chunk_samples(self) -> int:
+        assert self.chunk_seconds is not None
         return round(self.chunk_seconds * self.sample_rate)
 
     @property

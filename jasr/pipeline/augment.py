@@ -1,6 +1,7 @@
 """Waveform augmentation: what is drawn for an utterance, and in which order it is applied."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from jasr.audio.waveform import add_noise, apply_gain, generate_noise
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
 
-NOISE_COLORS = ("white", "pink")
+NOISE_COLORS: tuple[Literal["white", "pink"], ...] = ("white", "pink")
 
 
 @dataclass(frozen=True)
@@ -72,4 +73,4 @@ class WaveformAugment:
                 return self.noise_corpus.read(index)
             except UserError as error:
                 problems.append((self.noise_corpus.utterances[index].id, str(error)))
-        return generate_noise(num_samples, str(random.choice(NOISE_COLORS)), random)
+        return generate_noise(num_samples, NOISE_COLORS[random.integers(len(NOISE_COLORS))], random)

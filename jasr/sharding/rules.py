@@ -45,7 +45,7 @@ def parameter_shardings(boxed_params: Any, mesh: Mesh, rules: Rules) -> Any:
                 f"parameter {name} has the logical axis {unknown[0]!r}, which no sharding rule "
                 f"covers; the rules cover {', '.join(rules)}"
             )
-        return NamedSharding(mesh, PartitionSpec(*(rules.get(axis) for axis in box.names)))
+        return NamedSharding(mesh, PartitionSpec(*(axis and rules[axis] for axis in box.names)))
 
     return jax.tree_util.tree_map_with_path(
         sharding, boxed_params, is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)

@@ -59,15 +59,15 @@ def align_words(reference: str, hypothesis: str) -> list[tuple[Operation, str | 
     """
     said, heard = reference.split(), hypothesis.split()
     steps: list[tuple[Operation, str | None, str | None]] = []
-    for tag, i, i_end, j, j_end in Levenshtein.opcodes(said, heard):
-        if tag == "delete":
-            steps += [("delete", word, None) for word in said[i:i_end]]
-        elif tag == "insert":
-            steps += [("insert", None, word) for word in heard[j:j_end]]
+    for code in Levenshtein.opcodes(said, heard):
+        old, new = said[code.src_start : code.src_end], heard[code.dest_start : code.dest_end]
+        if code.tag == "delete":
+            steps += [("delete", word, None) for word in old]
+        elif code.tag == "insert":
+            steps += [("insert", None, word) for word in new]
         else:
-            operation = "equal" if tag == "equal" else "substitute"
-            pairs = zip(said[i:i_end], heard[j:j_end], strict=True)
-            steps += [(operation, *pair) for pair in pairs]
+            operation: Operation = "equal" if code.tag == "equal" else "substitute"
+            steps += [(operation, a, b) for a, b in zip(old, new, strict=True)]
     return steps
 
 

@@ -133,7 +133,7 @@ def train(
             writer.write(number, values)
             progress.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
             _must_have_audio(interval, number)
-            _must_be_finite(values["nonfinite_steps"], number, config)
+            _must_be_finite(int(values["nonfinite_steps"]), number, config)
             interval = Interval()
 
         figures = None
@@ -153,8 +153,8 @@ def train(
 def _must_have_audio(interval: Interval, step: int) -> None:
     if not interval.audio_seconds and jax.process_count() == 1:
         raise UserError(
-            f"no recording of the last {len(interval.metrics)} batches, up to step {step}, could be "
-            f"read: skipped.jsonl in the workdir says why for each"
+            f"no recording of the last {len(interval.metrics)} batches, up to step {step}, "
+            f"could be read: skipped.jsonl in the workdir says why for each"
         )
 
 

@@ -41,7 +41,8 @@ def train_step(
     def sums_of(params: Any, part: Batch, dropout_key: Array) -> dict[str, Sum]:
         # "augment" is keyed by example inside the model; dropout draws for the whole part.
         rngs = {"augment": key, "dropout": dropout_key}
-        return objective.sums(model.apply({"params": params}, part, train=True, rngs=rngs), part)
+        outputs: Any = model.apply({"params": params}, part, train=True, rngs=rngs)
+        return objective.sums(outputs, part)
 
     # Counts depend on masks alone, so the compiler drops this pass through the model.
     counts = {name: s.count for name, s in sums_of(state.params, batch, key).items()}
@@ -66,9 +67,10 @@ def train_step(
     def if_finite(new: Any, old: Any) -> Any:
         return jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
 
-    next_state = state.replace(
+    next_state = TrainState(
         step=state.step + 1,
         nonfinite=jnp.where(finite, 0, state.nonfinite + 1),
+        seed=state.seed,
         params=if_finite(params, state.params),
         opt_state=if_finite(opt_state, state.opt_state),
     )

@@ -85,10 +85,14 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_is_one_line_and_loses_nothing(training, state, small_disk):
     checkpoints = Checkpoints(small_disk, keep=50)
-    with pytest.raises(UserError, match="disk is full.*are whole"):
+
+    def fill():
         for step in range(1, 50):
             checkpoints.save(at(state, step), {}, None)
             checkpoints.wait()
+
+    with pytest.raises(UserError, match=r"disk is full.*are whole"):
+        fill()
     whole = Checkpoints(small_disk, keep=50)
     assert whole.steps()
     restored = whole.restore(whole.latest_step(), training.abstract)
@@ -103,6 +107,6 @@ def test_a_damaged_checkpoint_is_named(training, state, tmp_path):
         for name in files:
             os.truncate(os.path.join(folder, name), 10)
     opened = Checkpoints(tmp_path)
-    with pytest.raises(UserError, match="checkpoints/7 is incomplete or damaged.*delete"):
+    with pytest.raises(UserError, match=r"checkpoints/7 is incomplete or damaged.*delete"):
         opened.restore(7, training.abstract)
     opened.close()

@@ -1,5 +1,7 @@
 """Optimizers: every algorithm learns; regular expressions reach what they name."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,7 +81,7 @@ def test_weight_decay_spares_what_it_is_told_to():
 def test_gradients_are_clipped_by_their_global_norm():
     optimizer = Optimizer(learning_rate=RATE, clip_norm=1.0).build(PARAMS, AXES)
     huge = jax.tree.map(lambda leaf: 1e6 * jnp.ones_like(leaf), PARAMS)
-    small = jax.tree.map(lambda leaf: leaf / 1e6, huge)
+    small = jax.tree.map(lambda leaf: leaf / 1e4, huge)
     updates = [
         optimizer.update(gradients, optimizer.init(PARAMS), PARAMS)[1]
         for gradients in (huge, small)
@@ -111,6 +113,6 @@ def test_schedules_warm_up_then_decay(schedule):
     assert values[0] == 0
     assert values[5] == pytest.approx(1.0)
     assert values[10] == pytest.approx(2.0)
-    assert all(a >= b - 1e-6 for a, b in zip(values[10:], values[11:], strict=False))
+    assert all(a >= b - 1e-6 for a, b in itertools.pairwise(values[10:]))
     expected = {"cosine": 0.2, "linear": 0.2, "constant": 2.0, "inverse_sqrt": 2.0 * 0.1**0.5}
     assert values[100] == pytest.approx(expected[schedule], rel=1e-3)
