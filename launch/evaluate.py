@@ -19,7 +19,7 @@ _DECODING = flags.DEFINE_string(
 
 
 def main(_) -> None:
-    from jasr.build.evaluation import evaluate_workdir
+    from jasr.experiment.evaluate import evaluate_workdir
 
     evaluate_workdir(
         _WORKDIR.value,

@@ -17,7 +17,7 @@ flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:
-    from jasr.build.experiment import train_in
+    from jasr.experiment.train import train_in
 
     train_in(_WORKDIR.value, _CONFIG.value, data_dir=_DATA_DIR.value)
 

@@ -17,7 +17,7 @@ _DECODING = flags.DEFINE_string(
 
 
 def main(arguments: Sequence[str]) -> None:
-    from jasr.build.evaluation import transcribe_files
+    from jasr.experiment.evaluate import transcribe_files
 
     transcripts = transcribe_files(
         _WORKDIR.value,

@@ -1,0 +1,101 @@
+"""config.text and config.data: from a prepared corpus to a tokenizer, a plan and batches."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jasr.audio.log_mel import LogMel, WhisperLogMel
+from jasr.corpora.corpus import Corpus
+from jasr.errors import UserError
+from jasr.pipeline.plan import EvalPlan, TrainPlan
+from jasr.pipeline.usable import select_all, select_usable
+from jasr.text.tokenizer import Tokenizer, train_tokenizer
+from jasr.types import Padded
+
+# Enough audio for the mean of a mel band to be known to a hundredth of its deviation.
+STATISTICS_UTTERANCES = 300
+
+
+def build_tokenizer(
+    config: Mapping[str, Any], corpus: Corpus, normalize: Callable[[str], str]
+) -> Tokenizer:
+    """The tokenizer of config.text, made from the training transcripts.
+
+    Raises UserError where the corpus has no transcripts.
+    """
+    texts = [normalize(u.text) for u in corpus.utterances if u.text is not None]
+    if not any(texts):
+        raise UserError(
+            f"corpus {corpus.name!r}, split {corpus.split!r} has no transcripts to train on: "
+            f"expected text in at least one of its {len(corpus)} utterances"
+        )
+    return train_tokenizer(config["tokenizer"], texts, vocab_size=config["vocab_size"])
+
+
+def feature_statistics(log_mel: LogMel | WhisperLogMel, corpus: Corpus) -> dict[str, list[float]]:
+    """Mean and standard deviation of each mel band over an even sample of the corpus."""
+    step = max(1, len(corpus) // STATISTICS_UTTERANCES)
+    extract = jax.jit(log_mel)
+    total = squares = np.zeros(log_mel.num_mels)
+    frames = 0
+    for index in range(0, len(corpus), step):
+        try:
+            wave = corpus.read(index)
+        except UserError:
+            continue  # the loader names it in the report when its turn comes
+        second = corpus.sample_rate
+        room = -(-len(wave) // second) * second
+        audio = Padded(np.pad(wave, (0, room - len(wave)))[None], np.arange(room)[None] < len(wave))
+        features = extract(audio)
+        real = np.asarray(features.values, np.float64)[np.asarray(features.mask)]
+        total, squares, frames = total + real.sum(0), squares + (real**2).sum(0), frames + len(real)
+    mean = total / frames
+    deviation = np.sqrt(np.maximum(squares / frames - mean**2, 1e-8))
+    return {"mean": mean.tolist(), "std": deviation.tolist()}
+
+
+def train_plan(
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    normalize: Callable[[str], str],
+    *,
+    seed: int,
+    multiple_of: int,
+) -> TrainPlan:
+    """The order of training that config.data asks for."""
+    selection = select_usable(
+        corpus,
+        tokenizer,
+        normalize,
+        min_seconds=config["min_seconds"],
+        max_seconds=config["max_seconds"],
+        max_tokens=config["max_tokens"],
+    )
+    return TrainPlan(
+        selection,
+        seed=seed,
+        batch_seconds=config["batch_seconds"],
+        num_buckets=config["num_buckets"],
+        speeds=config["augment"]["speeds"],
+        multiple_of=multiple_of,
+    )
+
+
+def eval_plan(
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    normalize: Callable[[str], str],
+    *,
+    multiple_of: int,
+) -> EvalPlan:
+    """Every utterance of a split once, in the shapes of config.evaluation."""
+    return EvalPlan(
+        select_all(corpus, tokenizer, normalize),
+        batch_seconds=config["batch_seconds"],
+        num_buckets=config["num_buckets"],
+        multiple_of=multiple_of,
+    )

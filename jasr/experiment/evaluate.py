@@ -1,0 +1,178 @@
+"""From a workdir to error rates, a report, or the words of a recording."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jasr.corpora.catalogue import open_corpus
+from jasr.corpora.corpus import Problem
+from jasr.corpora.manifest_file import ManifestCorpus
+from jasr.corpora.recordings import RecordingsCorpus
+from jasr.errors import UserError, nearest
+from jasr.evaluation.recognition import score
+from jasr.evaluation.report import write_report
+from jasr.evaluation.scoring import UtteranceScore, summarize, write_evaluation
+from jasr.experiment.pictures import pictures_of
+from jasr.experiment.recognition import METHODS, Recognition
+from jasr.experiment.workdir import Meta
+from jasr.pipeline.skip_report import SkipReport
+from jasr.sharding.mesh import make_mesh
+from jasr.training.checkpoint import Checkpoints
+
+SHOWN_SAMPLES = 5
+
+
+def evaluate_workdir(
+    workdir: str,
+    *,
+    split: str,
+    manifest: str | None,
+    checkpoint: str,
+    data_dir: str | None,
+    decoding: str | None,
+) -> dict[str, Any]:
+    """Scores a trained recogniser; writes WORKDIR/eval/NAME and prints what it found.
+
+    split, data_dir: of the corpus it was trained on; manifest: recordings to score instead.
+    checkpoint:      "best", "last" or a step.
+    decoding:        NAME[:KEY=VALUE,...], instead of config.decoding.
+    """
+    recognition, params, step = load(workdir, checkpoint, decoding)
+    config = recognition.meta.config
+    if manifest is None:
+        corpus, name = open_corpus(config["corpus"], split, data_dir), split
+    else:
+        corpus = ManifestCorpus(Path(manifest), config["corpus"]["sample_rate"])
+        name = Path(manifest).resolve().parent.name
+    folder = Path(workdir) / "eval" / name
+    skipped = SkipReport(folder, process_index=jax.process_index())
+    if jax.process_index() == 0:
+        skipped.add(corpus.problems)
+    hypotheses, seconds = recognition.recognize(
+        params, corpus, report=lambda loaded: skipped.add(loaded.problems)
+    )
+    scores = score(corpus.utterances, hypotheses, recognition.normalize)
+    if not scores:
+        raise UserError(
+            f"{name} of {workdir}: none of its {len(corpus)} utterances has both a transcript and "
+            f"readable audio, so there is nothing to score"
+        )
+    summary = summarize(
+        scores,
+        normalizer=config["text"]["normalizer"],
+        decoding=recognition.name,
+        step=step,
+        seconds=seconds,
+    )
+    if jax.process_index() == 0:
+        write_evaluation(folder, scores, summary)
+        write_report(
+            folder,
+            scores,
+            summary,
+            title=f"{Path(workdir).name}: {name}",
+            pictures=pictures_of(recognition, params, corpus, scores),
+        )
+        _print(scores, summary, folder)
+    return summary
+
+
+def transcribe_files(
+    workdir: str, paths: Sequence[str], *, checkpoint: str, decoding: str | None
+) -> list[tuple[str, str]]:
+    """(path, text) of each recording; raises UserError naming one that cannot be transcribed."""
+    if not paths:
+        raise UserError("no recordings given: name at least one audio file after the flags")
+    recognition, params, _ = load(workdir, checkpoint, decoding)
+    config = recognition.meta.config
+    corpus = RecordingsCorpus([Path(path) for path in paths], config["corpus"]["sample_rate"])
+    longest = config["data"]["max_seconds"]
+    for path, utterance in zip(paths, corpus.utterances, strict=True):
+        if utterance.duration > longest:
+            raise UserError(
+                f"{path} lasts {utterance.duration:.1f} s, and this model takes up to {longest:g} s "
+                f"(config.data.max_seconds): cut it into shorter pieces"
+            )
+    problems: list[Problem] = []
+    texts, _ = recognition.recognize(
+        params, corpus, report=lambda loaded: problems.extend(loaded.problems)
+    )
+    if problems:
+        raise UserError(problems[0].reason)
+    return [(path, text or "") for path, text in zip(paths, texts, strict=True)]
+
+
+def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recognition, Any, int]:
+    """The recogniser of a workdir's checkpoint, its parameters and their step.
+
+    Raises UserError where there is no such checkpoint.
+    """
+    if not (Path(workdir) / "checkpoints").is_dir():
+        raise UserError(
+            f"--workdir={workdir} holds no checkpoints: train there first with launch.train"
+        )
+    checkpoints = Checkpoints(Path(workdir))
+    step = _step(checkpoints, checkpoint, workdir)
+    meta = Meta.from_dict(checkpoints.read_meta(step))
+    mesh = make_mesh(**meta.config["mesh"])
+    recognition = Recognition.build(meta, mesh, parse_decoding(decoding))
+    params = checkpoints.restore_params(step, mesh)
+    checkpoints.close()
+    return recognition, params, step
+
+
+def parse_decoding(text: str | None) -> dict[str, Any] | None:
+    """ "attention_beam:beam_size=8" -> {"name": "attention_beam", "beam_size": 8}"""
+    if text is None:
+        return None
+    name, _, settings = text.partition(":")
+    if name not in METHODS:
+        raise UserError(f"--decoding={text}: {name!r} is unknown: {nearest(name, METHODS)}")
+    parsed: dict[str, Any] = {"name": name}
+    for setting in filter(None, settings.split(",")):
+        key, equals, value = setting.partition("=")
+        try:
+            parsed[key] = float(value) if "." in value else int(value)
+        except ValueError:
+            raise UserError(
+                f"--decoding={text}: {setting!r} must be KEY=NUMBER, such as beam_size=8"
+            ) from None
+    return parsed
+
+
+def _step(checkpoints: Checkpoints, wanted: str, workdir: str) -> int:
+    found = checkpoints.steps()
+    if not found:
+        raise UserError(
+            f"--workdir={workdir} holds no finished checkpoint: let launch.train reach "
+            f"config.train.checkpoint_every steps"
+        )
+    if wanted == "last":
+        return found[-1]
+    if wanted == "best":
+        return checkpoints.best_step() or found[-1]
+    if wanted.isdigit() and int(wanted) in found:
+        return int(wanted)
+    raise UserError(
+        f"--checkpoint={wanted}: {workdir} holds the steps {', '.join(map(str, found))}; "
+        f"give one of them, 'best' or 'last'"
+    )
+
+
+def _print(scores: Sequence[UtteranceScore], summary: Mapping[str, Any], folder: Path) -> None:
+    print()
+    for number in np.linspace(0, len(scores) - 1, SHOWN_SAMPLES).astype(int):
+        shown = scores[number]
+        print(f"{shown.id}\n  reference   {shown.reference}\n  recognised  {shown.hypothesis}")
+    print(
+        f"\nword error rate {100 * summary['wer']:.2f} % "
+        f"[{100 * summary['wer_low']:.2f}, {100 * summary['wer_high']:.2f}] "
+        f"on {summary['words']} words of {summary['utterances']} utterances "
+        f"({summary['substitutions']} substitutions, {summary['deletions']} deletions, "
+        f"{summary['insertions']} insertions); character error rate {100 * summary['cer']:.2f} %; "
+        f"normaliser {summary['normalizer']}, {summary['decoding']}, step {summary['step']}\n"
+        f"report: {folder / 'report.html'}"
+    )

@@ -1,0 +1,61 @@
+"""config.model: the front end, the encoder, the heads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jasr.audio.log_mel import LogMel, WhisperLogMel
+from jasr.audio.spec_augment import SpecAugment
+from jasr.experiment.construct import construct, construct_named
+from jasr.models.conformer_encoder import ConformerEncoder
+from jasr.models.recognizer import Recognizer
+from jasr.models.transformer_decoder import TransformerDecoder
+from jasr.models.transformer_encoder import TransformerEncoder
+from jasr.text.tokenizer import Tokenizer
+
+LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel}
+ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
+DECODERS = {"transformer": TransformerDecoder}
+
+
+def build_log_mel(
+    config: Mapping[str, Any], statistics: Mapping[str, list[float]] | None
+) -> LogMel | WhisperLogMel:
+    """The front end of config.model.log_mel.
+
+    statistics: "mean" and "std" of each mel band over the training audio, where the front end
+    normalises by them.
+    """
+    given = {name: tuple(values) for name, values in (statistics or {}).items()}
+    return construct_named(LOG_MELS, config, "config.model.log_mel", **given)
+
+
+def build_model(
+    config: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    statistics: Mapping[str, list[float]] | None = None,
+) -> Recognizer:
+    """The recogniser of config.model, for a tokenizer's vocabulary."""
+    sections = {key: config[key] for key in config if key not in _PARTS}
+    vocabulary = {
+        "vocab_size": tokenizer.vocab_size,
+        "start_id": tokenizer.start_id,
+    }
+    dtype = config["dtype"]
+    decoder = config["decoder"]
+    return construct(
+        Recognizer,
+        {key: value for key, value in sections.items() if key != "dtype"},
+        "config.model",
+        log_mel=build_log_mel(config["log_mel"], statistics),
+        spec_augment=construct(SpecAugment, config["spec_augment"], "config.model.spec_augment")
+        if config["spec_augment"]
+        else None,
+        encoder=construct_named(ENCODERS, config["encoder"], "config.model.encoder", dtype=dtype),
+        decoder=construct_named(DECODERS, decoder, "config.model.decoder", dtype=dtype)
+        if decoder
+        else None,
+        **vocabulary,
+    )
+
+
+_PARTS = ("log_mel", "spec_augment", "encoder", "decoder")

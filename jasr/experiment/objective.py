@@ -1,0 +1,51 @@
+"""config.objective: NAME -> {name, weight, fields}."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import optax
+
+from jasr.errors import UserError, nearest
+from jasr.experiment.construct import construct_named
+from jasr.objectives.cross_entropy import CrossEntropy
+from jasr.objectives.ctc import CTC
+from jasr.objectives.objective import Objectives, Schedule, Weighted
+
+OBJECTIVES = {"ctc": CTC, "cross_entropy": CrossEntropy}
+WEIGHT_SCHEDULES = {
+    "linear": optax.linear_schedule,
+    "cosine": optax.cosine_decay_schedule,
+    "polynomial": optax.polynomial_schedule,
+}
+
+
+def build_objective(config: Mapping[str, Any]) -> Objectives:
+    """The weighted sum that config.objective describes.
+
+    A weight is a number, or {"name": an optax schedule, its arguments} of the step.
+    Raises UserError for an unknown objective, key or schedule.
+    """
+    if not config:
+        raise UserError("config.objective is empty: give at least one objective")
+    terms = {}
+    for name, section in config.items():
+        where = f"config.objective.{name}"
+        fields = {key: value for key, value in section.items() if key != "weight"}
+        terms[name] = Weighted(
+            objective=construct_named(OBJECTIVES, fields, where),
+            weight=_weight(section.get("weight", 1.0), f"{where}.weight"),
+        )
+    return Objectives(terms)
+
+
+def _weight(value: Any, where: str) -> float | Schedule:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    name = value["name"]
+    if name not in WEIGHT_SCHEDULES:
+        raise UserError(f"{where}.name {name!r} is unknown: {nearest(name, WEIGHT_SCHEDULES)}")
+    arguments = {key: argument for key, argument in value.items() if key != "name"}
+    try:
+        return WEIGHT_SCHEDULES[name](**arguments)
+    except TypeError as error:
+        raise UserError(f"{where}: optax's {name} schedule says: {error}") from error

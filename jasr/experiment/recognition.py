@@ -1,0 +1,130 @@
+"""A trained model ready to recognise: parameters, search, and the compiled program of both."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from jasr.corpora.corpus import Corpus
+from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
+from jasr.errors import UserError
+from jasr.evaluation.recognition import recognize
+from jasr.experiment.construct import construct_named
+from jasr.experiment.data import eval_plan
+from jasr.experiment.model import build_model
+from jasr.experiment.workdir import Meta
+from jasr.models.recognizer import Recognizer
+from jasr.pipeline.loader import LoadedBatch, load_batches
+from jasr.sharding.rules import shard_batch
+from jasr.text.normalizer import normalizer
+from jasr.types import Batch
+
+METHODS = {
+    "ctc_greedy": CTCGreedy,
+    "attention_greedy": AttentionGreedy,
+    "attention_beam": AttentionBeam,
+}
+
+
+def build_decoding(config: Mapping[str, Any], meta: Meta) -> Any:
+    """The search of config.decoding, told the model's token ids and sample rate.
+
+    Raises UserError for a search that needs a head the model lacks.
+    """
+    tokenizer, model = meta.tokenizer, meta.config["model"]
+    if config["name"] == "ctc_greedy":
+        if not model["ctc"]:
+            raise UserError("config.decoding.name 'ctc_greedy' needs a CTC head: config.model.ctc")
+        given = {"blank_id": tokenizer.blank_id}
+    else:
+        if not model["decoder"]:
+            raise UserError(
+                f"config.decoding.name {config['name']!r} needs a decoder, and this model has only "
+                f"a CTC head: use 'ctc_greedy'"
+            )
+        given = {
+            "start_id": tokenizer.start_id,
+            "end_id": tokenizer.end_id,
+            "blank_id": tokenizer.blank_id,
+            "sample_rate": meta.config["corpus"]["sample_rate"],
+        }
+        if model["decoder"].get("position") == "learned":
+            # One position is the start token's.
+            given["max_tokens"] = model["decoder"]["max_tokens"] - 1
+    return construct_named(METHODS, config, "config.decoding", **given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognition:
+    """Recognises the utterances of a corpus with given parameters.
+
+    name: of the search, as reports show it.
+    """
+
+    meta: Meta
+    model: Recognizer
+    mesh: Mesh
+    method: Any
+
+    @classmethod
+    def build(
+        cls, meta: Meta, mesh: Mesh, decoding: Mapping[str, Any] | None = None
+    ) -> "Recognition":
+        """For what a checkpoint's meta describes; `decoding` replaces config.decoding."""
+        return cls(
+            meta=meta,
+            model=build_model(meta.config["model"], meta.tokenizer, meta.statistics),
+            mesh=mesh,
+            method=build_decoding(decoding or meta.config["decoding"], meta),
+        )
+
+    @property
+    def name(self) -> str:
+        return self.method.name
+
+    @property
+    def normalize(self) -> Callable[[str], str]:
+        return normalizer(self.meta.config["text"]["normalizer"])
+
+    def decode(self, params: Any, batch: Batch) -> Any:
+        return self.method(self.model, {"params": params}, batch)
+
+    def place(self, batch: Batch) -> Batch:
+        return shard_batch(batch, self.mesh)
+
+    def recognize(
+        self, params: Any, corpus: Corpus, report: Callable[[LoadedBatch], None]
+    ) -> tuple[list[str | None], float]:
+        """The hypothesis of each utterance, None where it could not be read, and the seconds."""
+        return recognize(
+            params,
+            self.batches(corpus),
+            decode=self.decode,
+            place=self.place,
+            tokenizer=self.meta.tokenizer,
+            num_utterances=len(corpus),
+            report=report,
+        )
+
+    def batches(self, corpus: Corpus) -> Iterable[LoadedBatch]:
+        """Every utterance of a corpus once; this process's rows."""
+        plan = eval_plan(
+            self.meta.config["evaluation"],
+            corpus,
+            self.meta.tokenizer,
+            self.normalize,
+            multiple_of=self.mesh.devices.size,
+        )
+        return load_batches(
+            corpus,
+            plan,
+            self.meta.tokenizer,
+            self.normalize,
+            start_step=0,
+            stop_step=len(plan),
+            num_workers=self.meta.config["data"]["num_workers"],
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )

@@ -1,0 +1,220 @@
+"""One training run: everything that a config names, composed and set going."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+from absl import logging
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jasr.corpora.catalogue import open_corpus
+from jasr.corpora.corpus import Corpus
+from jasr.errors import UserError
+from jasr.evaluation.recognition import score
+from jasr.evaluation.scoring import summarize
+from jasr.experiment.construct import construct
+from jasr.experiment.data import build_tokenizer, feature_statistics, train_plan
+from jasr.experiment.model import build_log_mel, build_model
+from jasr.experiment.objective import build_objective
+from jasr.experiment.recognition import Recognition
+from jasr.experiment.workdir import Meta, claim
+from jasr.pipeline.augment import WaveformAugment
+from jasr.pipeline.loader import load_batches
+from jasr.pipeline.plan import TrainPlan
+from jasr.pipeline.skip_report import SkipReport
+from jasr.sharding.compile import Compiled
+from jasr.sharding.mesh import make_mesh
+from jasr.sharding.rules import DATA_PARALLEL
+from jasr.text.normalizer import normalizer
+from jasr.training.checkpoint import Checkpoints
+from jasr.training.flops import matmul_flops, peak_flops
+from jasr.training.loop import LoopConfig, train
+from jasr.training.metrics import MetricsWriter
+from jasr.training.optimizer import LearningRate, Optimizer
+from jasr.training.state import TrainState, abstract_params, abstract_state, create_state
+from jasr.training.step import train_step
+from jasr.types import Batch, Padded
+
+# Figures of a validation that are logged; the first decides which checkpoint is best.
+VALIDATION_FIGURES = ("wer", "cer")
+
+
+def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -> TrainState:
+    """Trains what the config describes in the workdir, from its last checkpoint if it has one.
+
+    Raises UserError for whatever the user can mend.
+    """
+    folder, config = Path(workdir), config.to_dict()
+    claim(folder, config)
+    corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
+    validation = open_corpus(config["corpus"], config["splits"]["validation"], data_dir)
+    checkpoints = Checkpoints(folder, keep=config["train"]["keep_checkpoints"])
+
+    mesh = make_mesh(**config["mesh"])
+    latest = checkpoints.latest_step()
+    saved = None if latest is None else checkpoints.read_meta(latest)
+    meta, plan = _plan(config, corpus, mesh, saved)
+    model = build_model(config["model"], meta.tokenizer, meta.statistics)
+    first = _shapes_of(plan)
+    learning_rate, optimizer = _optimizer(config, abstract_params(model, first))
+    abstract = abstract_state(model, optimizer, first, mesh, DATA_PARALLEL)
+    if latest is None:
+        state = create_state(model, optimizer, first, abstract, seed=config["seed"])
+    else:
+        state = checkpoints.restore(latest, abstract)
+        logging.info("resumed from step %d of %s", latest, folder)
+    _introduce(state, plan, corpus)
+
+    settings = config["train"]
+    skipped = SkipReport(folder, process_index=jax.process_index())
+    if jax.process_index() == 0:
+        skipped.add(plan.selection.problems)
+    recognition = Recognition.build(meta, mesh)
+    writer = MetricsWriter(folder, start_step=latest or 0)
+    batches = load_batches(
+        corpus,
+        plan,
+        meta.tokenizer,
+        recognition.normalize,
+        start_step=latest or 0,
+        stop_step=settings["num_steps"],
+        num_workers=config["data"]["num_workers"],
+        augment=construct(WaveformAugment, config["data"]["augment"], "config.data.augment"),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    step = Compiled(
+        functools.partial(
+            train_step,
+            model=model,
+            objective=build_objective(config["objective"]),
+            optimizer=optimizer,
+            microbatches=settings["microbatches"],
+        ),
+        "train step",
+        donate_argnums=0,
+    )
+    loop = {
+        key: settings[key] for key in settings if key not in ("microbatches", "keep_checkpoints")
+    }
+    state = train(
+        state,
+        batches,
+        config=construct(LoopConfig, loop, "config.train"),
+        step=step,
+        place=recognition.place,
+        learning_rate=learning_rate,
+        flops_of=functools.partial(_step_flops, model, abstract.params),
+        peak_flops=peak_flops(mesh.devices.flat[0]),
+        evaluate=functools.partial(_validate, recognition, validation, skipped),
+        save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
+        report=lambda loaded: skipped.add(loaded.problems),
+        writer=writer,
+    )
+    checkpoints.close()
+    writer.close()
+    return state
+
+
+def _plan(
+    config: Mapping[str, Any], corpus: Corpus, mesh: Mesh, saved: Mapping[str, Any] | None
+) -> tuple[Meta, TrainPlan]:
+    """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
+    normalize = normalizer(config["text"]["normalizer"])
+    if saved is None:
+        tokenizer = build_tokenizer(config["text"], corpus, normalize)
+        meta = Meta(config, tokenizer, _statistics(config["model"]["log_mel"], corpus), plan="")
+    else:
+        meta = dataclasses.replace(Meta.from_dict(saved), config=config)
+    plan = train_plan(
+        config["data"],
+        corpus,
+        meta.tokenizer,
+        normalize,
+        seed=config["seed"],
+        multiple_of=mesh.devices.size * config["train"]["microbatches"],
+    )
+    if saved is not None and meta.plan != plan.fingerprint:
+        raise UserError(
+            f"corpus {corpus.name!r} is no longer what this workdir was trained on: prepare it "
+            f"from the source it had, or give another --workdir"
+        )
+    return dataclasses.replace(meta, plan=plan.fingerprint), plan
+
+
+def _statistics(log_mel: Mapping[str, Any], corpus: Corpus) -> dict[str, list[float]] | None:
+    if log_mel.get("normalize") != "global":
+        return None
+    return feature_statistics(build_log_mel({**log_mel, "normalize": "none"}, None), corpus)
+
+
+def _optimizer(
+    config: Mapping[str, Any], boxed_params: Any
+) -> tuple[LearningRate, optax.GradientTransformation]:
+    section = dict(config["optimizer"])
+    learning_rate = construct(
+        LearningRate,
+        section.pop("learning_rate"),
+        "config.optimizer.learning_rate",
+        num_steps=config["train"]["num_steps"],
+    )
+    optimizer = construct(Optimizer, section, "config.optimizer", learning_rate=learning_rate)
+    axes = nn.get_partition_spec(boxed_params)
+    return learning_rate, optimizer.build(nn.unbox(boxed_params), axes)
+
+
+def _shapes_of(plan: TrainPlan) -> Batch:
+    """An all-padding batch of the shortest bucket: its shapes are what initialisation needs."""
+    bucket = plan.buckets[0]
+    rows = bucket.batch_size
+    return Batch(
+        audio=_padding(rows, bucket.num_samples, np.float32),
+        targets={"text": _padding(rows, bucket.num_tokens, np.int32)},
+        example_mask=np.zeros(rows, bool),
+        example_ids=np.zeros(rows, np.uint32),
+    )
+
+
+def _padding(rows: int, length: int, dtype: Any) -> Padded:
+    return Padded(np.zeros((rows, length), dtype), np.zeros((rows, length), bool))
+
+
+def _step_flops(model: nn.Module, params: Any, batch: Batch) -> int:
+    forward = functools.partial(model.apply, train=False)
+    return 3 * matmul_flops(forward, {"params": params}, batch)
+
+
+def _validate(
+    recognition: Recognition, corpus: Corpus, skipped: SkipReport, state: TrainState
+) -> dict[str, float]:
+    hypotheses, seconds = recognition.recognize(
+        state.params, corpus, report=lambda loaded: skipped.add(loaded.problems)
+    )
+    summary = summarize(
+        score(corpus.utterances, hypotheses, recognition.normalize),
+        normalizer=recognition.meta.config["text"]["normalizer"],
+        decoding=recognition.name,
+        step=int(state.step),
+        seconds=seconds,
+    )
+    return {name: summary[name] for name in VALIDATION_FIGURES}
+
+
+def _introduce(state: TrainState, plan: TrainPlan, corpus: Corpus) -> None:
+    """Says what is about to be trained on what."""
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    hours = plan.selection.num_samples.sum() / plan.selection.sample_rate / 3600
+    shapes = ", ".join(
+        f"{b.batch_size} x {b.num_samples / plan.selection.sample_rate:.1f} s" for b in plan.buckets
+    )
+    print(
+        f"{parameters / 1e6:.2f} M parameters; {len(plan.selection)} utterances, {hours:.2f} h of "
+        f"{corpus.name}; {plan.batches_per_epoch:.0f} steps an epoch in batches of {shapes}"
+    )

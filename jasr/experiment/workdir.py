@@ -1,0 +1,106 @@
+"""What a workdir is: one config, and all that a trained recogniser needs beside its parameters.
+
+WORKDIR/config.json    the config it was made with; another one is refused
+        checkpoints/   parameters, each with a copy of everything below
+        metrics.jsonl, tensorboard/, skipped.jsonl, eval/
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jasr.errors import UserError
+from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
+
+# Keys that say when and where, not what: a run may go on with others.
+FREE_KEYS = (
+    "train.num_steps",
+    "train.log_every",
+    "train.evaluate_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.max_nonfinite",
+    "data.num_workers",
+    "decoding",
+    "evaluation",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Meta:
+    """What is saved beside the parameters; enough to recognise with them, or to train on.
+
+    The order of the data is a pure function of (seed, step): its fingerprint and the step, which
+    the state holds, are all there is to know of where the data iterator stands.
+
+    statistics:  mean and std of each mel band, where the front end normalises by them.
+    plan:        fingerprint of the order of the training data.
+    """
+
+    config: Mapping[str, Any]
+    tokenizer: Tokenizer
+    statistics: Mapping[str, list[float]] | None
+    plan: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "config": self.config,
+            "tokenizer": self.tokenizer.to_dict(),
+            "statistics": self.statistics,
+            "plan": self.plan,
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> "Meta":
+        return cls(
+            config=saved["config"],
+            tokenizer=tokenizer_from_dict(saved["tokenizer"]),
+            statistics=saved["statistics"],
+            plan=saved["plan"],
+        )
+
+
+def claim(workdir: Path, config: Mapping[str, Any]) -> None:
+    """Writes the config into the workdir, or checks that it is the one already there.
+
+    Raises UserError listing the keys that differ.
+    """
+    path = workdir / "config.json"
+    config = json.loads(json.dumps(config))
+    if path.exists():
+        _must_equal(json.loads(path.read_text()), config, workdir)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(config, indent=2) + "\n")
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"cannot write to --workdir={workdir}: {error.strerror}") from error
+
+
+def _must_equal(old: Mapping[str, Any], new: Mapping[str, Any], workdir: Path) -> None:
+    before, now = flatten(old), flatten(new)
+    differing = [
+        f"{key} was {before.get(key, 'absent')!r}, now {now.get(key, 'absent')!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and not key.startswith(FREE_KEYS)
+    ]
+    if differing:
+        raise UserError(
+            f"--workdir={workdir} belongs to another config: {'; '.join(differing[:6])}"
+            f"{' ...' if len(differing) > 6 else ''}: give another --workdir, or the same config"
+        )
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} -> {"a.b": 1}"""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
