@@ -93,8 +93,8 @@ def transcribe_files(
     for path, utterance in zip(paths, corpus.utterances, strict=True):
         if utterance.duration > longest:
             raise UserError(
-                f"{path} lasts {utterance.duration:.1f} s, and this model takes up to {longest:g} s "
-                f"(config.data.max_seconds): cut it into shorter pieces"
+                f"{path} lasts {utterance.duration:.1f} s, and this model takes up to "
+                f"{longest:g} s (config.data.max_seconds): cut it into shorter pieces"
             )
     problems: list[Problem] = []
     texts, _ = recognition.recognize(
@@ -133,7 +133,7 @@ def parse_decoding(text: str | None) -> dict[str, Any] | None:
         raise UserError(f"--decoding={text}: {name!r} is unknown: {nearest(name, METHODS)}")
     parsed: dict[str, Any] = {"name": name}
     for setting in filter(None, settings.split(",")):
-        key, equals, value = setting.partition("=")
+        key, _, value = setting.partition("=")
         try:
             parsed[key] = float(value) if "." in value else int(value)
         except ValueError:

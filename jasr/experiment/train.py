@@ -52,13 +52,13 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     Raises UserError for whatever the user can mend.
     """
     folder, config = Path(workdir), config.to_dict()
-    claim(folder, config)
     corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
     validation = open_corpus(config["corpus"], config["splits"]["validation"], data_dir)
     checkpoints = Checkpoints(folder, keep=config["train"]["keep_checkpoints"])
+    latest = checkpoints.latest_step()
+    claim(folder, config, resuming=latest is not None)
 
     mesh = make_mesh(**config["mesh"])
-    latest = checkpoints.latest_step()
     saved = None if latest is None else checkpoints.read_meta(latest)
     meta, plan = _plan(config, corpus, mesh, saved)
     model = build_model(config["model"], meta.tokenizer, meta.statistics)

@@ -63,14 +63,14 @@ class Meta:
         )
 
 
-def claim(workdir: Path, config: Mapping[str, Any]) -> None:
-    """Writes the config into the workdir, or checks that it is the one already there.
+def claim(workdir: Path, config: Mapping[str, Any], *, resuming: bool) -> None:
+    """Writes the config into the workdir; one that is resumed must have been made with it.
 
     Raises UserError listing the keys that differ.
     """
     path = workdir / "config.json"
     config = json.loads(json.dumps(config))
-    if path.exists():
+    if resuming and path.exists():
         _must_equal(json.loads(path.read_text()), config, workdir)
     try:
         workdir.mkdir(parents=True, exist_ok=True)

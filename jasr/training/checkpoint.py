@@ -38,17 +38,18 @@ class Checkpoints:
                 ),
             ]
         )
-        self._manager = ocp.CheckpointManager(
-            self._folder,
-            # Named here, so that a manager that has saved nothing yet can read.
-            item_handlers={
-                "state": ocp.StandardCheckpointHandler(),
-                "meta": ocp.JsonCheckpointHandler(),
-            },
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policy, best_fn=self._goodness, cleanup_tmp_directories=True
-            ),
-        )
+        with _named_failures(self._folder):
+            self._manager = ocp.CheckpointManager(
+                self._folder,
+                # Named here, so that a manager that has saved nothing yet can read.
+                item_handlers={
+                    "state": ocp.StandardCheckpointHandler(),
+                    "meta": ocp.JsonCheckpointHandler(),
+                },
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=policy, best_fn=self._goodness, cleanup_tmp_directories=True
+                ),
+            )
 
     def _goodness(self, metrics: dict[str, float]) -> float:
         return -metrics[self._metric]

@@ -44,7 +44,7 @@ def test_time_masks_are_whole_frames_of_bounded_width():
         frequency_masks=0,
         max_frequency_bins=0,
     )
-    lengths = [100, 10] * 500
+    lengths = [100, 10] * 1000
     masked = changed(augment, features(lengths, 100), row_keys(len(lengths)))
     assert (masked.all(axis=2) == masked.any(axis=2)).all()
     widths = [runs(frames) for frames in masked.any(axis=2)]
