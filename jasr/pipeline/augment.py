@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from jasr.audio.waveform import add_noise, apply_gain, generate_noise
+from jasr.audio.waveform import add_noise, apply_gain, generate_noise, random_excerpt
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
 
@@ -70,7 +70,7 @@ class WaveformAugment:
         if self.noise_corpus is not None:
             index = int(random.integers(len(self.noise_corpus)))
             try:
-                return self.noise_corpus.read(index)
+                return random_excerpt(self.noise_corpus.read(index), num_samples, random)
             except UserError as error:
                 problems.append((self.noise_corpus.utterances[index].id, str(error)))
         return generate_noise(num_samples, NOISE_COLORS[random.integers(len(NOISE_COLORS))], random)
