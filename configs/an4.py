@@ -17,11 +17,13 @@ def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ("smoke",))
     config = get_defaults()
     config.corpus.name = "an4"
+    config.text.update({"tokenizer": "bpe", "vocab_size": 100})
     config.model = ctc_conformer(num_layers=4, embed_dim=144)
-    config.data.update({"batch_seconds": 60.0, "num_buckets": 4, "max_seconds": 8.0})
+    config.model.encoder.stem = "conv1d_8x"
+    config.data.update({"batch_seconds": 20.0, "num_buckets": 4, "max_seconds": 8.0})
     config.data.augment.update({"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0})
     config.optimizer.learning_rate.peak = 2e-3
-    config.train.num_steps = 2000
+    config.train.update({"num_steps": 4000, "evaluate_every": 1000, "checkpoint_every": 1000})
     if "smoke" in words:
         make_smoke(config)
     return config

@@ -22,10 +22,10 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.log_mel.update(
         {"sample_rate": 8_000, "window_length": 200, "hop_length": 80, "num_mels": 40}
     )
-    config.data.update({"batch_seconds": 40.0, "num_buckets": 3, "max_seconds": 3.0})
+    config.data.update({"batch_seconds": 20.0, "num_buckets": 3, "max_seconds": 3.0})
     config.data.augment.update({"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0})
     config.optimizer.learning_rate.peak = 2e-3
-    config.train.num_steps = 1500
+    config.train.update({"num_steps": 1500, "evaluate_every": 500, "checkpoint_every": 500})
     if "smoke" in words:
         make_smoke(config)
     return config

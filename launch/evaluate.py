@@ -6,6 +6,7 @@ python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.
 
 from absl import flags
 
+from launch.huge_pages import use_huge_pages
 from launch.main import run
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.", required=True)
@@ -32,4 +33,5 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
+    use_huge_pages()
     run(main)

@@ -23,9 +23,6 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
 
 
 def _run_main(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
-    if flags.FLAGS["verbosity"].using_default_value:
-        # What libraries tell of their every move would bury the progress line.
-        logging.set_verbosity(logging.WARNING)
     try:
         main(argv)
     except UserError as error:
@@ -35,6 +32,9 @@ def _run_main(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> Non
 def _parse_flags(argv: Sequence[str]) -> Sequence[str]:
     try:
         rest = flags.FLAGS(argv)
+        if flags.FLAGS["verbosity"].using_default_value:
+            # What libraries tell of their every move would bury the progress line.
+            flags.FLAGS.verbosity = logging.WARNING
         _check_configs_loaded(argv)
     except UserError as error:
         _fail(str(error))

@@ -6,6 +6,7 @@ python -m launch.train --config=configs/fsdd.py --workdir=runs/fsdd
 from absl import flags
 from ml_collections import config_flags
 
+from launch.huge_pages import use_huge_pages
 from launch.main import run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config module, MODULE.py[:ARG].")
@@ -23,4 +24,5 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
+    use_huge_pages()
     run(main)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from launch.huge_pages import use_huge_pages
 from launch.main import run
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.", required=True)
@@ -30,4 +31,5 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    use_huge_pages()
     run(main)

@@ -117,7 +117,9 @@ def train(
         shape = loaded.batch.audio.values.shape
         if shape not in flops:
             flops[shape] = flops_of(loaded.batch)
+            progress.set_description_str(f"compile {shape[0]} x {shape[1]}")
         state, metrics = step(state, place(loaded.batch))
+        progress.set_description_str("train", refresh=False)
         interval.add(metrics, loaded, flops[shape])
         interval.limit_run_ahead()
         progress.update()

@@ -80,7 +80,9 @@ class Training:
     def state(self, seed: int = 0):
         return create_state(self.model, self.optimizer, self.batch, self.abstract, seed=seed)
 
+    @functools.cache  # noqa: B019 - a few trainings live as long as the test run
     def step(self, microbatches: int = 1):
+        """The compiled step; compiled cheaply, as it runs but a few times."""
         return jax.jit(
             functools.partial(
                 train_step,
@@ -88,7 +90,8 @@ class Training:
                 objective=OBJECTIVE,
                 optimizer=self.optimizer,
                 microbatches=microbatches,
-            )
+            ),
+            compiler_options={"xla_backend_optimization_level": 0},
         )
 
     def place(self, batch: Batch) -> Batch:
