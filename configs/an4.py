@@ -17,9 +17,7 @@ def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ("smoke",))
     config = get_defaults()
     config.corpus.name = "an4"
-    config.text.update({"tokenizer": "bpe", "vocab_size": 100})
     config.model = ctc_conformer(num_layers=4, embed_dim=144)
-    config.model.encoder.stem = "conv1d_8x"
     config.data.update({"batch_seconds": 20.0, "num_buckets": 4, "max_seconds": 8.0})
     config.data.augment.update({"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0})
     config.optimizer.learning_rate.peak = 2e-3

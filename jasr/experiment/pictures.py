@@ -14,6 +14,7 @@ from jasr.experiment.recognition import Recognition
 from jasr.types import Batch, Padded
 
 PICTURED = 4
+SHOWN_TOKENS = 24
 
 
 def pictures_of(
@@ -57,10 +58,10 @@ def _draw(
     ]
     if "ctc" in outputs:
         posteriors = np.asarray(jax.nn.softmax(outputs["ctc"].values[0])).T
-        likely = np.flatnonzero(posteriors.max(axis=1) > 0.2)
+        likely = np.sort(np.argsort(-posteriors.max(axis=1))[:SHOWN_TOKENS])
         pictures.append(
             Picture(
-                title="CTC posteriors of the tokens that some frame favours",
+                title="CTC posteriors of the tokens that some frame favours most",
                 image=posteriors[likely],
                 x_label="seconds",
                 y_label="token",

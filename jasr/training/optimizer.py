@@ -44,8 +44,7 @@ class LearningRate:
                     self.peak, self.peak * self.final_fraction, decay_steps
                 )
             case "inverse_sqrt":
-                warmup = max(self.warmup_steps, 1)
-                decay = lambda step: self.peak * (warmup / (step + warmup)) ** 0.5  # noqa: E731
+                decay = self._inverse_sqrt
             case "constant":
                 decay = optax.constant_schedule(self.peak)
             case _:
@@ -55,6 +54,10 @@ class LearningRate:
                 )
         warmup = optax.linear_schedule(0.0, self.peak, max(self.warmup_steps, 1))
         return optax.join_schedules([warmup, decay], [self.warmup_steps])(step)
+
+    def _inverse_sqrt(self, steps_after_warmup: jax.typing.ArrayLike) -> jax.Array:
+        warmup_steps = max(self.warmup_steps, 1)
+        return self.peak * (warmup_steps / (steps_after_warmup + warmup_steps)) ** 0.5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_a_batch_holds_what_its_row_says(corpus):
             wave = batch.audio.values[row][batch.audio.mask[row]]
             np.testing.assert_array_equal(wave, corpus.read(index))
             tokens = text.values[row][text.mask[row]]
-            assert TOKENIZER.decode(tokens) == corpus.utterances[index].text
+            assert TOKENIZER.decode(tokens.tolist()) == corpus.utterances[index].text
         assert not np.any(batch.audio.values[~batch.audio.mask])
         assert not np.any(text.values[~text.mask])
         samples = batch.audio.mask.sum()

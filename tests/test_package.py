@@ -1,0 +1,45 @@
+"""The package as a whole: what importing it costs, and what it leaves alone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_IMPORT_ALL = """
+import importlib, pkgutil
+import jasr, configs, launch
+for package in (jasr, configs, launch):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+"""
+
+
+def run(program: str, **environment: str) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_importing_jasr_imports_nothing_heavy():
+    run("import sys, jasr; assert not {'jax', 'numpy', 'flax'} & sys.modules.keys()")
+
+
+def test_no_module_starts_a_backend_when_imported():
+    """With a platform that does not exist, starting a backend would raise."""
+    run(_IMPORT_ALL, JAX_PLATFORMS="no_such_platform")
+
+
+def test_training_needs_neither_pytorch_nor_tensorflow():
+    run(
+        _IMPORT_ALL
+        + "import sys; assert not {'torch', 'tensorflow', 'transformers'} & sys.modules.keys()",
+        JAX_PLATFORMS="cpu",
+    )
