@@ -34,7 +34,7 @@ def _parse_flags(argv: Sequence[str]) -> Sequence[str]:
         rest = flags.FLAGS(argv)
         if flags.FLAGS["verbosity"].using_default_value:
             # What libraries tell of their every move would bury the progress line.
-            flags.FLAGS.verbosity = logging.WARNING
+            logging.set_verbosity(logging.WARNING)
         _check_configs_loaded(argv)
     except UserError as error:
         _fail(str(error))

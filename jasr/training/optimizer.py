@@ -55,7 +55,7 @@ class LearningRate:
         warmup = optax.linear_schedule(0.0, self.peak, max(self.warmup_steps, 1))
         return optax.join_schedules([warmup, decay], [self.warmup_steps])(step)
 
-    def _inverse_sqrt(self, steps_after_warmup: jax.typing.ArrayLike) -> jax.Array:
+    def _inverse_sqrt(self, steps_after_warmup: jax.Array) -> jax.Array:
         warmup_steps = max(self.warmup_steps, 1)
         return self.peak * (warmup_steps / (steps_after_warmup + warmup_steps)) ** 0.5
 
