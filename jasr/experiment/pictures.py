@@ -1,9 +1,11 @@
 """What the model saw and where it looked, for the utterances it got most wrong."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jasr.corpora.corpus import Corpus
@@ -11,6 +13,7 @@ from jasr.errors import UserError
 from jasr.evaluation.picture import Picture
 from jasr.evaluation.scoring import UtteranceScore
 from jasr.experiment.recognition import Recognition
+from jasr.text.tokenizer import Tokenizer
 from jasr.types import Batch, Padded
 
 PICTURED = 4
@@ -21,77 +24,114 @@ def pictures_of(
     recognition: Recognition, params: Any, corpus: Corpus, scores: Sequence[UtteranceScore]
 ) -> dict[str, list[Picture]]:
     """Log-mel, CTC posteriors and the decoder's attention of the worst utterances, by id."""
-    worst = sorted(scores, key=lambda score: -score.words.errors)[:PICTURED]
     number_of = {utterance.id: i for i, utterance in enumerate(corpus.utterances)}
-    pictures = {}
-    for score in worst:
+    shown, waves = [], []
+    for score in sorted(scores, key=lambda score: -score.words.errors)[:PICTURED]:
         try:
-            wave = corpus.read(number_of[score.id])
+            waves.append(corpus.read(number_of[score.id]))
         except UserError:
             continue  # evaluation has already named it
-        pictures[score.id] = _draw(recognition, params, wave, score)
-    return pictures
+        shown.append(score)
+    tokenizer = recognition.meta.tokenizer
+    tokens = [np.asarray(tokenizer.encode(score.hypothesis), np.int32) for score in shown]
+    if not shown:
+        return {}
+    seen = _look(recognition, params, waves, tokens)
+    log_mel: Any = recognition.model.log_mel
+    draw = functools.partial(_draw, tokenizer, log_mel.hop_length / log_mel.sample_rate)
+    return {
+        score.id: draw(tokens[row], *jax.tree.map(lambda x, row=row: x[row], seen))
+        for row, score in enumerate(shown)
+    }
+
+
+def _look(
+    recognition: Recognition,
+    params: Any,
+    waves: Sequence[np.ndarray],
+    tokens: Sequence[np.ndarray],
+) -> tuple[Padded, Padded | None, np.ndarray | None]:
+    """Log-mel, CTC posteriors and attention [B, tokens, frames], in one compiled call."""
+    model = recognition.model
+    batch = Batch(
+        audio=_padded(waves),
+        targets={"text": _padded(tokens)},
+        example_mask=np.ones(len(waves), bool),
+        example_ids=np.arange(len(waves), dtype=np.uint32),
+    )
+
+    @jax.jit
+    def look(params: Any, batch: Batch) -> Any:
+        outputs, looked = model.apply(
+            {"params": params}, batch, train=False, mutable=["intermediates"]
+        )
+        ctc = outputs.get("ctc")
+        posteriors = None if ctc is None else Padded(jax.nn.softmax(ctc.values), ctc.mask)
+        # [layers, B, heads, tokens, frames]: the last layer, its heads averaged.
+        attention = [jnp.mean(weights[-1], axis=1) for weights in jax.tree.leaves(looked)]
+        return model.log_mel(batch.audio), posteriors, attention[0] if attention else None
+
+    return jax.device_get(look(params, batch))
 
 
 def _draw(
-    recognition: Recognition, params: Any, wave: np.ndarray, score: UtteranceScore
+    tokenizer: Tokenizer,
+    seconds_per_frame: float,
+    tokens: np.ndarray,
+    log_mel: Padded,
+    posteriors: Padded | None,
+    attention: np.ndarray | None,
 ) -> list[Picture]:
-    tokenizer, model = recognition.meta.tokenizer, recognition.model
-    seconds = len(wave) / recognition.meta.config["corpus"]["sample_rate"]
-    tokens = np.asarray(tokenizer.encode(score.hypothesis) or [tokenizer.end_id], np.int32)
-    batch = Batch(
-        audio=_whole(wave),
-        targets={"text": _whole(tokens)},
-        example_mask=np.ones(1, bool),
-        example_ids=np.zeros(1, np.uint32),
-    )
-    outputs, looked = model.apply({"params": params}, batch, train=False, mutable=["intermediates"])
-    log_mel = np.asarray(model.log_mel(batch.audio).values[0]).T
+    bands = log_mel.values[log_mel.mask].T
+    seconds = seconds_per_frame * bands.shape[1]
     pictures = [
         Picture(
             title="log-mel",
-            image=log_mel,
+            image=bands,
             x_label="seconds",
             y_label="mel band",
-            extent=(0.0, seconds, 0, log_mel.shape[0]),
+            extent=(0.0, seconds, 0, len(bands)),
         )
     ]
-    if "ctc" in outputs:
-        posteriors = np.asarray(jax.nn.softmax(outputs["ctc"].values[0])).T
-        likely = np.sort(np.argsort(-posteriors.max(axis=1))[:SHOWN_TOKENS])
+    if posteriors is not None:
+        image = posteriors.values[posteriors.mask].T
+        likely = np.sort(np.argsort(-image.max(axis=1))[:SHOWN_TOKENS])
         pictures.append(
             Picture(
                 title="CTC posteriors of the tokens that some frame favours most",
-                image=posteriors[likely],
+                image=image[likely],
                 x_label="seconds",
                 y_label="token",
                 extent=(0.0, seconds, 0, len(likely)),
                 row_labels=tuple(_label(tokenizer, int(token)) for token in likely),
             )
         )
-    for attention in jax.tree.leaves(looked):
-        # [layers, 1, heads, tokens, frames]: the last layer, its heads averaged.
-        weights = np.asarray(attention)[-1, 0].mean(axis=0)
+    if attention is not None:
+        written = [*tokens.tolist(), tokenizer.end_id]
+        # Frames behind the recording's end have no weight: cut where the recording ends.
+        frames = -(-bands.shape[1] * attention.shape[1] // log_mel.mask.shape[0])
         pictures.append(
             Picture(
                 title="attention of the decoder's last layer, mean of its heads",
-                image=weights[::-1],
+                image=attention[: len(written), :frames][::-1],
                 x_label="seconds",
                 y_label="token",
-                extent=(0.0, seconds, 0, len(weights)),
-                row_labels=tuple(
-                    _label(tokenizer, int(token)) for token in reversed([*tokens, tokenizer.end_id])
-                ),
+                extent=(0.0, seconds, 0, len(written)),
+                row_labels=tuple(_label(tokenizer, token) for token in reversed(written)),
             )
         )
     return pictures
 
 
-def _whole(values: np.ndarray) -> Padded:
-    return Padded(values[None], np.ones((1, len(values)), bool))
+def _padded(rows: Sequence[np.ndarray]) -> Padded:
+    lengths = np.asarray([len(row) for row in rows])
+    mask = np.arange(max(lengths.max(), 1)) < lengths[:, None]
+    values = np.zeros(mask.shape, rows[0].dtype)
+    values[mask] = np.concatenate(rows)
+    return Padded(values, mask)
 
 
-def _label(tokenizer: Any, token: int) -> str:
+def _label(tokenizer: Tokenizer, token: int) -> str:
     if token == tokenizer.blank_id:
         return "blank"
     if token == tokenizer.end_id:
