@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Int
 
 from jasr.objectives.objective import Terms, read_output
 from jasr.types import Batch, Outputs, Padded, Sum
@@ -28,10 +29,7 @@ class CrossEntropy:
         target = append_end(batch.targets[self.target], self.end_id)
         real_BL = target.mask & batch.example_mask[:, None]
         logits_BLV = logits.values.astype(jnp.float32)
-        labels_BLV = optax.smooth_labels(
-            jax.nn.one_hot(target.values, logits_BLV.shape[-1]), self.label_smoothing
-        )
-        loss_BL = optax.losses.softmax_cross_entropy(logits_BLV, labels_BLV)
+        loss_BL = self._smoothed(logits_BLV, target.values)
         correct_BL = jnp.argmax(logits_BLV, axis=-1) == target.values
         count = jnp.sum(real_BL, dtype=jnp.float32)
         return Terms(
@@ -40,6 +38,16 @@ class CrossEntropy:
                 "accuracy": Sum(value=jnp.sum(correct_BL & real_BL, dtype=jnp.float32), count=count)
             },
         )
+
+    def _smoothed(
+        self, logits_BLV: Float[Array, "batch tokens vocab"], labels_BL: Int[Array, "batch tokens"]
+    ) -> Float[Array, "batch tokens"]:
+        """Without an array of smoothed labels, which would be as large as the logits."""
+        loss_BL = optax.losses.softmax_cross_entropy_with_integer_labels(logits_BLV, labels_BL)
+        if not self.label_smoothing:
+            return loss_BL
+        uniform_BL = jax.nn.logsumexp(logits_BLV, axis=-1) - jnp.mean(logits_BLV, axis=-1)
+        return (1 - self.label_smoothing) * loss_BL + self.label_smoothing * uniform_BL
 
 
 def append_end(target: Padded, end_id: int) -> Padded:
