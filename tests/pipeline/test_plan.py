@@ -2,7 +2,6 @@
 
 import itertools
 import pickle
-import time
 
 import numpy as np
 import pytest
@@ -202,8 +201,7 @@ def test_a_corpus_smaller_than_a_batch_makes_one_batch():
     assert plan[0].bucket.batch_size == 8
 
 
-def test_an_epoch_of_a_large_corpus_is_planned_within_a_second():
+def test_any_step_of_a_large_corpus_is_found_without_those_before_it():
+    """Were each epoch before it planned, this would take minutes."""
     plan = train_plan(selection_of(300_000))
-    start = time.process_time()
     assert plan[10**7].epoch > 100
-    assert time.process_time() - start < 1.0
