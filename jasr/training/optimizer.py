@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jasr.errors import UserError, nearest
@@ -55,9 +56,11 @@ class LearningRate:
         warmup = optax.linear_schedule(0.0, self.peak, max(self.warmup_steps, 1))
         return optax.join_schedules([warmup, decay], [self.warmup_steps])(step)
 
-    def _inverse_sqrt(self, steps_after_warmup: jax.Array) -> jax.Array:
+    def _inverse_sqrt(self, steps_after_warmup: jax.typing.ArrayLike) -> jax.Array:
         warmup_steps = max(self.warmup_steps, 1)
-        return self.peak * (warmup_steps / (steps_after_warmup + warmup_steps)) ** 0.5
+        # optax evaluates a schedule before its time too, and then picks the other.
+        steps = warmup_steps + jnp.maximum(jnp.asarray(steps_after_warmup), 0)
+        return self.peak * (warmup_steps / steps) ** 0.5
 
 
 @dataclasses.dataclass(frozen=True)

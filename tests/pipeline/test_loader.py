@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from conftest import SAMPLE_RATE, write_manifest
 from jax._src import xla_bridge
+from tone_corpus import SAMPLE_RATE, write_manifest
 
 from jasr.corpora.corpus import Corpus, Problem, Utterance
 from jasr.corpora.manifest_file import ManifestCorpus

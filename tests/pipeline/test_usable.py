@@ -1,7 +1,7 @@
 """Which utterances are used, and what is said of the others."""
 
 import pytest
-from conftest import SAMPLE_RATE, write_manifest
+from tone_corpus import SAMPLE_RATE, write_manifest
 
 from jasr.corpora.manifest_file import ManifestCorpus
 from jasr.errors import UserError

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import SAMPLE_RATE, write_manifest
+from tone_corpus import SAMPLE_RATE, write_manifest
 
 from jasr.corpora.manifest_file import ManifestCorpus
 from jasr.errors import UserError

@@ -30,8 +30,8 @@ def test_the_model_s_count_is_xla_s_but_for_pointwise_work():
     """Unrolled, since XLA counts a loop's body once; its count adds norms and activations."""
     model = tiny_model()
     model = model.clone(
-        encoder=model.encoder.clone(unroll=2, embed_dim=128, mlp_dim=512),
-        decoder=model.decoder.clone(unroll=2, embed_dim=128, mlp_dim=512),
+        encoder=model.encoder.clone(unroll=2, embed_dim=256, mlp_dim=1024),
+        decoder=model.decoder.clone(unroll=2, embed_dim=256, mlp_dim=1024),
     )
     batch = jax.tree.map(jnp.asarray, noise_batch())
     params = jax.eval_shape(lambda: model.init(jax.random.key(0), batch, train=False))
