@@ -15,6 +15,8 @@ from jasr.text.tokenizer import Tokenizer
 LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel}
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
 DECODERS = {"transformer": TransformerDecoder}
+# Keys of config.model that are built here; the others are the recogniser's own fields.
+PARTS = ("dtype", "log_mel", "spec_augment", "encoder", "decoder")
 
 
 def build_log_mel(
@@ -34,28 +36,23 @@ def build_model(
     tokenizer: Tokenizer,
     statistics: Mapping[str, list[float]] | None = None,
 ) -> Recognizer:
-    """The recogniser of config.model, for a tokenizer's vocabulary."""
-    sections = {key: config[key] for key in config if key not in _PARTS}
-    vocabulary = {
-        "vocab_size": tokenizer.vocab_size,
-        "start_id": tokenizer.start_id,
-    }
-    dtype = config["dtype"]
-    decoder = config["decoder"]
+    """The recogniser of config.model, for a tokenizer's vocabulary.
+
+    An empty section, of the decoder or of spec_augment, leaves that part out.
+    """
+    dtype, augment, decoder = config["dtype"], config["spec_augment"], config["decoder"]
     return construct(
         Recognizer,
-        {key: value for key, value in sections.items() if key != "dtype"},
+        {key: value for key, value in config.items() if key not in PARTS},
         "config.model",
+        vocab_size=tokenizer.vocab_size,
+        start_id=tokenizer.start_id,
         log_mel=build_log_mel(config["log_mel"], statistics),
-        spec_augment=construct(SpecAugment, config["spec_augment"], "config.model.spec_augment")
-        if config["spec_augment"]
+        spec_augment=construct(SpecAugment, augment, "config.model.spec_augment")
+        if augment
         else None,
         encoder=construct_named(ENCODERS, config["encoder"], "config.model.encoder", dtype=dtype),
         decoder=construct_named(DECODERS, decoder, "config.model.decoder", dtype=dtype)
         if decoder
         else None,
-        **vocabulary,
     )
-
-
-_PARTS = ("log_mel", "spec_augment", "encoder", "decoder")

@@ -1,0 +1,20 @@
+import pickle
+
+import numpy as np
+
+from jasr.corpora.catalogue import open_corpus, prepare_corpus
+
+CONFIG = {"kind": "manifest", "name": "tones", "sample_rate": 16000, "options": {}}
+
+
+def test_joined_splits_stand_one_after_the_other(make_manifest, tmp_path):
+    prepare_corpus(CONFIG, make_manifest({"train": 4, "dev": 3}), tmp_path / "data")
+    parts = [open_corpus(CONFIG, split, tmp_path / "data") for split in ("train", "dev")]
+    joined = pickle.loads(pickle.dumps(open_corpus(CONFIG, "train+dev", tmp_path / "data")))
+    assert joined.split == "train+dev"
+    ids = [utterance.id for part in parts for utterance in part.utterances]
+    assert [utterance.id for utterance in joined.utterances] == ids
+    waves = [part.read(index) for part in parts for index in range(len(part))]
+    for index, wave in enumerate(waves):
+        np.testing.assert_array_equal(joined.read(index), wave)
+    assert joined.fingerprint != parts[0].fingerprint
