@@ -1,5 +1,7 @@
 """Running an entry point so that a user's mistake ends in one line, not in a stack trace."""
 
+import multiprocessing
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -117,5 +119,9 @@ def _with_config(message: str) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
+    """One line, and out: threads of a library that are cut off would print traces after it."""
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    for child in multiprocessing.active_children():
+        child.terminate()
+    os._exit(1)

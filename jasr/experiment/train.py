@@ -1,5 +1,6 @@
 """One training run: everything that a config names, composed and set going."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ from jasr.sharding.compile import Compiled
 from jasr.sharding.mesh import make_mesh
 from jasr.sharding.rules import DATA_PARALLEL
 from jasr.text.normalizer import normalizer
-from jasr.training.checkpoint import Checkpoints
+from jasr.training.checkpoint import Checkpoints, finished_steps
 from jasr.training.flops import matmul_flops, peak_flops
 from jasr.training.loop import LoopConfig, train
 from jasr.training.metrics import MetricsWriter
@@ -54,10 +55,21 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     folder, config = Path(workdir), config.to_dict()
     corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
     validation = open_corpus(config["corpus"], config["splits"]["validation"], data_dir)
+    claim(folder, config, resuming=bool(finished_steps(folder)))
+    # Closed on every way out: its threads outlive a refusal otherwise.
     checkpoints = Checkpoints(folder, keep=config["train"]["keep_checkpoints"])
-    latest = checkpoints.latest_step()
-    claim(folder, config, resuming=latest is not None)
+    with contextlib.closing(checkpoints):
+        return _train(folder, config, corpus, validation, checkpoints)
 
+
+def _train(
+    folder: Path,
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    validation: Corpus,
+    checkpoints: Checkpoints,
+) -> TrainState:
+    latest = checkpoints.latest_step()
     mesh = make_mesh(**config["mesh"])
     saved = None if latest is None else checkpoints.read_meta(latest)
     meta, plan = _plan(config, corpus, mesh, saved)
@@ -118,7 +130,6 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
         report=lambda loaded: skipped.add(loaded.problems),
         writer=writer,
     )
-    checkpoints.close()
     writer.close()
     return state
 

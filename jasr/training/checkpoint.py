@@ -21,6 +21,12 @@ from jasr.errors import UserError
 from jasr.training.state import TrainState
 
 
+def finished_steps(workdir: Path) -> list[int]:
+    """Steps of the workdir's finished checkpoints, by their folders' names alone."""
+    folders = (workdir / "checkpoints").glob("*")
+    return sorted(int(folder.name) for folder in folders if folder.name.isdigit())
+
+
 class Checkpoints:
     """The checkpoints of one workdir.
 
