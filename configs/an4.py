@@ -19,9 +19,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.corpus.name = "an4"
     config.model = ctc_conformer(num_layers=4, embed_dim=144)
     config.data.update({"batch_seconds": 20.0, "num_buckets": 4, "max_seconds": 8.0})
-    config.data.augment.update({"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0})
-    config.optimizer.learning_rate.peak = 2e-3
-    config.train.update({"num_steps": 4000, "evaluate_every": 1000, "checkpoint_every": 1000})
+    config.data.augment.update(
+        {"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0, "noise_probability": 0.3}
+    )
+    config.optimizer.learning_rate.update({"peak": 2e-3, "warmup_steps": 500})
+    config.train.update({"num_steps": 8000, "evaluate_every": 1000, "checkpoint_every": 1000})
     if "smoke" in words:
         make_smoke(config)
     return config

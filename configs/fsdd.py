@@ -10,7 +10,7 @@ Arguments: smoke (a minute on two cores).
 from ml_collections import ConfigDict
 
 from configs.defaults import get_defaults, make_smoke, parse_argument
-from configs.models import ctc_transformer
+from configs.models import ctc_conformer
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -18,7 +18,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config = get_defaults()
     config.corpus.name = "fsdd"
     config.corpus.sample_rate = 8_000
-    config.model = ctc_transformer(num_layers=4, embed_dim=144)
+    config.model = ctc_conformer(num_layers=4, embed_dim=144)
     config.model.log_mel.update(
         {"sample_rate": 8_000, "window_length": 200, "hop_length": 80, "num_mels": 40}
     )

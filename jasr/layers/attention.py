@@ -1,5 +1,7 @@
 """Attention: the one function that computes it, and the module around it."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -9,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from jasr.errors import UserError
 from jasr.layers.linear import Linear
 from jasr.layers.positions import NO_RELATIONS, Relations, rotate
+from jasr.layers.recomputed_attention import recomputed_attention
 
 
 def attention(
@@ -28,12 +31,28 @@ def attention(
 
     Vaswani et al. 2017, "Attention is all you need", equation 1.
     """
+    if key_mask is None:
+        key_mask = jnp.ones(key.shape[:2], bool)
+    return jax.lax.platform_dependent(
+        query,
+        key,
+        value,
+        key_mask,
+        bias,
+        cpu=partial(recomputed_attention, causal=causal),
+        default=partial(_library_attention, causal=causal),
+    )
+
+
+def _library_attention(
+    query: Array, key: Array, value: Array, key_mask: Array, bias: Array | None, *, causal: bool
+) -> Array:
     return jax.nn.dot_product_attention(
         query,
         key,
         value,
         bias=None if bias is None else bias[None],
-        mask=None if key_mask is None else key_mask[:, None, None],
+        mask=key_mask[:, None, None],
         is_causal=causal,
     )
 

@@ -14,15 +14,16 @@ from jasr.layers.linear import Linear
 
 Activation = Callable[[Array], Array]
 
-# GELU by the error function, as in Whisper, not by its tanh approximation.
+# Computed again in the backward pass: left to itself, JAX keeps up to three arrays of the
+# input's size. GELU by the error function, as in Whisper, not by its tanh approximation.
 POINTWISE: dict[str, Activation] = {
-    "gelu": partial(jax.nn.gelu, approximate=False),
+    "gelu": jax.checkpoint(partial(jax.nn.gelu, approximate=False), prevent_cse=False),
     "relu": jax.nn.relu,
-    "silu": jax.nn.silu,
+    "silu": jax.checkpoint(jax.nn.silu, prevent_cse=False),
 }
 # Multiplied by a second projection of the same input: Shazeer 2020, "GLU variants improve
 # transformer", equation 6.
-GATES: dict[str, Activation] = {"swiglu": jax.nn.silu}
+GATES: dict[str, Activation] = {"swiglu": POINTWISE["silu"]}
 
 
 class FeedForward(nn.Module):

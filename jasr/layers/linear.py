@@ -68,7 +68,7 @@ def layer_norm(*, dtype: str, name: str | None = None, axis: str = "embed") -> n
 
     Ba et al. 2016, "Layer normalization", equation 4.
     """
-    return nn.LayerNorm(
+    return nn.remat(nn.LayerNorm, prevent_cse=False)(
         epsilon=1e-5,
         dtype=jnp.dtype(dtype),
         # The variance as E[x^2] - E[x]^2 cancels where the mean is large.

@@ -33,6 +33,49 @@ def test_attention_is_its_equation(bias, causal):
     np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("length", [30, 600], ids=["whole batch", "by rows"])
+@pytest.mark.parametrize("biased", [False, True], ids=["plain", "bias"])
+def test_gradients_are_those_of_the_library(biased, length, causal):
+    """Among the rows one has nothing to attend to, and one a single key."""
+    rng = np.random.default_rng(1)
+    query, key, value, gradient = (
+        jnp.array(rng.normal(size=(5, length, 2, 8)).astype(np.float32)) for _ in range(4)
+    )
+    bias = (jnp.array(rng.normal(size=(2, length, length)).astype(np.float32)),) * biased
+    mask = jnp.arange(length) < jnp.array([length, 0, 1, 20, 29])[:, None]
+
+    def ours(query, key, value, *bias):
+        return attention(
+            query, key, value, key_mask=mask, bias=bias[0] if bias else None, causal=causal
+        )
+
+    def the_library(query, key, value, *bias):
+        return jax.nn.dot_product_attention(
+            query, key, value, *(b[None] for b in bias), mask=mask[:, None, None], is_causal=causal
+        )
+
+    results = []
+    for function in (ours, the_library):
+        attended, back = jax.vjp(function, query, key, value, *bias)
+        results.append((attended, *back(gradient)))
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_no_weights_are_kept_for_the_backward_pass_on_cpu():
+    """The largest array that the compiled gradient needs is of the rows at hand, not of all."""
+    rows, length = 16, 1024
+    x = jnp.ones((rows, length, 1, 8))
+
+    def loss(x):
+        return attention(x, x, x).sum()
+
+    compiled = jax.jit(jax.grad(loss)).lower(x).compile()
+    all_weights = 4 * rows * length**2
+    assert compiled.memory_analysis().temp_size_in_bytes < all_weights / 2
+
+
 def test_with_nothing_to_attend_to_the_result_is_finite():
     arguments = [jnp.array(x) for x in (QUERY, KEY, VALUE)]
     nothing = jnp.zeros((2, 7), bool)
