@@ -34,7 +34,7 @@ from jasr.sharding.compile import Compiled
 from jasr.sharding.mesh import make_mesh
 from jasr.sharding.rules import DATA_PARALLEL
 from jasr.text.normalizer import normalizer
-from jasr.training.checkpoint import Checkpoints, finished_steps
+from jasr.training.checkpoint import Checkpoints, has_finished
 from jasr.training.flops import matmul_flops, peak_flops
 from jasr.training.loop import LoopConfig, train
 from jasr.training.metrics import MetricsWriter
@@ -55,7 +55,7 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     folder, config = Path(workdir), config.to_dict()
     corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
     validation = open_corpus(config["corpus"], config["splits"]["validation"], data_dir)
-    claim(folder, config, resuming=bool(finished_steps(folder)))
+    claim(folder, config, resuming=has_finished(folder))
     # Closed on every way out: its threads outlive a refusal otherwise.
     checkpoints = Checkpoints(folder, keep=config["train"]["keep_checkpoints"])
     with contextlib.closing(checkpoints):

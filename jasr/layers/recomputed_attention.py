@@ -58,25 +58,22 @@ def _backward(causal: bool, kept: Any, gradient: Array) -> tuple[Array | None, .
         largest: Array,
         total: Array,
         gradient: Array,
-    ) -> tuple[Array, ...]:
+    ) -> tuple[Array | None, ...]:
         logits, seen = _logits(query, key, key_mask, bias, causal)
         weights = jnp.exp(logits - largest) / total
         d_weights = _product("bthd,bshd->bhts", gradient, value)
         along = jnp.einsum("bthd,bthd->bht", attended, gradient, preferred_element_type="float32")
         d_logits = jnp.where(seen, weights * (d_weights - along[..., None]), 0)
         scale = query.shape[-1] ** -0.5
-        return (
-            (_product("bhts,bshd->bthd", d_logits, key) * scale).astype(query.dtype),
-            (_product("bhts,bthd->bshd", d_logits, query) * scale).astype(key.dtype),
-            _product("bhts,bthd->bshd", weights, gradient).astype(value.dtype),
-            *(() if bias is None else (d_logits.sum(0),)),
-        )
+        d_query = _product("bhts,bshd->bthd", d_logits, key) * scale
+        d_key = _product("bhts,bthd->bshd", d_logits, query) * scale
+        d_value = _product("bhts,bthd->bshd", weights, gradient)
+        d_bias = jax.tree.map(lambda bias: d_logits.sum(0).astype(bias.dtype), bias)
+        return *(d.astype(query.dtype) for d in (d_query, d_key, d_value)), d_bias
 
-    *gradients, d_bias = (
-        *_by_rows(attend_back, bias, *inputs, key_mask, attended, largest, total, gradient),
-        *((None,) if bias is None else ()),
-    )
-    return *gradients, None, d_bias if bias is None else d_bias.astype(bias.dtype)
+    arrays = (*inputs, key_mask, attended, largest, total, gradient)
+    *gradients, d_bias = _by_rows(attend_back, bias, *arrays)
+    return *gradients, None, d_bias
 
 
 recomputed_attention.defvjp(_forward, _backward)
@@ -92,7 +89,7 @@ def _logits(
         logits += bias
     seen = key_mask[:, None, None]
     if causal:
-        seen &= jnp.tri(*logits.shape[2:], dtype=bool)
+        seen &= jnp.tri(logits.shape[2], logits.shape[3], dtype=bool)
     return jnp.where(seen, logits, MASKED), seen
 
 
@@ -101,15 +98,15 @@ def _product(equation: str, a: Array, b: Array) -> Array:
 
 
 def _by_rows(
-    function: Callable[..., tuple[Array, ...]], bias: Array | None, *arrays: Array
-) -> tuple[Array, ...]:
+    function: Callable[..., tuple[Any, ...]], bias: Array | None, *arrays: Array
+) -> tuple[Any, ...]:
     """The function of the whole batch, or of a few rows of it at a time."""
     batch_size, num_queries, num_heads, _ = arrays[0].shape
     rows = max(1, CACHED_WEIGHTS // (num_heads * num_queries * arrays[1].shape[1]))
     if bias is not None or rows >= batch_size:
         return function(*arrays)
 
-    def one(row: tuple[Array, ...]) -> tuple[Array, ...]:
+    def one(row: tuple[Array, ...]) -> tuple[Any, ...]:
         return jax.tree.map(lambda x: x[0], function(*(x[None] for x in row)))
 
     return jax.lax.map(one, arrays, batch_size=rows if rows > 1 else None)

@@ -1,6 +1,6 @@
 """The Conformer encoder."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -65,9 +65,3 @@ class ConformerEncoder(Encoder):
     kernel_size: int = 31
 
     layer: ClassVar[type[nn.Module]] = ConformerLayer
-
-    def layer_fields(self) -> dict[str, Any]:
-        return super().layer_fields() | {"kernel_size": self.kernel_size}
-
-    def has_final_norm(self) -> bool:
-        return False

@@ -3,15 +3,16 @@
 log-mel ──▶ stem ──▶ positions ──▶ layers, scanned ──▶ (norm) ──▶ [B, T, embed_dim]
 """
 
+import dataclasses
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
 from flax import struct
+from jaxtyping import Array, Float
 
 from jasr.layers.choices import choose
 from jasr.layers.dropout import Dropout
-from jasr.layers.linear import layer_norm
 from jasr.layers.positions import Positions, Relations
 from jasr.layers.stack import stack
 from jasr.layers.subsampling import STEMS, zero_padding
@@ -28,6 +29,8 @@ class EncoderContext:
 
 class Encoder(nn.Module):
     """A stem and a stack of layers; a subclass says which.
+
+    A layer's fields are those of the encoder with the same names.
 
     mlp_dim:    width of the feed-forward networks.
     position:   "sinusoidal", "learned", "rotary", "relative" or "none".
@@ -73,22 +76,12 @@ class Encoder(nn.Module):
         x_BTE = Dropout(self.dropout)(positions.add(frames.values), train=train)
         context = EncoderContext(frames.mask, positions.relations(x_BTE.shape[1]))
         layers = stack(self.layer, self.num_layers, remat=self.remat, unroll=self.unroll)
-        x_BTE, _ = layers(**self.layer_fields(), name="layers")(x_BTE, context, train)
-        if self.has_final_norm():
-            x_BTE = layer_norm(dtype=self.dtype, name="final_norm")(x_BTE)
+        names = {field.name for field in dataclasses.fields(self.layer)} - {"parent", "name"}
+        fields = {name: getattr(self, name) for name in names}
+        x_BTE, _ = layers(**fields, name="layers")(x_BTE, context, train)
+        x_BTE = self.finish(x_BTE)
         return zero_padding(Padded(x_BTE.astype(jnp.dtype(self.dtype)), frames.mask))
 
-    def layer_fields(self) -> dict[str, Any]:
-        """Fields of one layer."""
-        return {
-            "num_heads": self.num_heads,
-            "mlp_dim": self.mlp_dim,
-            "activation": self.activation,
-            "dropout": self.dropout,
-            "layer_drop": self.layer_drop,
-            "dtype": self.dtype,
-        }
-
-    def has_final_norm(self) -> bool:
-        """Whether the layers' result is yet to be normalised."""
-        raise NotImplementedError
+    def finish(self, x: Float[Array, "batch frames embed"]) -> Float[Array, "batch frames embed"]:
+        """What follows the layers."""
+        return x

@@ -1,6 +1,6 @@
 """The Transformer encoder."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -60,8 +60,5 @@ class TransformerEncoder(Encoder):
 
     layer: ClassVar[type[nn.Module]] = TransformerLayer
 
-    def layer_fields(self) -> dict[str, Any]:
-        return super().layer_fields() | {"norm": self.norm}
-
-    def has_final_norm(self) -> bool:
-        return self.norm == "pre"
+    def finish(self, x: Float[Array, "batch frames embed"]) -> Float[Array, "batch frames embed"]:
+        return layer_norm(dtype=self.dtype, name="final_norm")(x) if self.norm == "pre" else x

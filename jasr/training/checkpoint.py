@@ -21,10 +21,9 @@ from jasr.errors import UserError
 from jasr.training.state import TrainState
 
 
-def finished_steps(workdir: Path) -> list[int]:
-    """Steps of the workdir's finished checkpoints, by their folders' names alone."""
-    folders = (workdir / "checkpoints").glob("*")
-    return sorted(int(folder.name) for folder in folders if folder.name.isdigit())
+def has_finished(workdir: Path) -> bool:
+    """Whether the workdir holds a finished checkpoint, by the folders' names alone."""
+    return any(folder.name.isdigit() for folder in (workdir / "checkpoints").glob("*"))
 
 
 class Checkpoints:
