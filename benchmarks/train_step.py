@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from absl import app, flags
@@ -99,7 +100,8 @@ def batch(vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
     return features, rng.integers(3, vocab_size, (FLAGS.batch, FLAGS.tokens))
 
 
-def jasr_step() -> Callable[[], float]:
+def jasr_program() -> tuple[Any, Any, Any]:
+    """The compiled step, its first state, and the batch."""
     from functools import partial
 
     import jax
@@ -138,6 +140,11 @@ def jasr_step() -> Callable[[], float]:
         donate_argnums=0,
     )
     placed = shard_batch(example, mesh)
+    return step.lower(state, placed).compile(), state, placed
+
+
+def jasr_step() -> Callable[[], float]:
+    step, state, placed = jasr_program()
 
     def take() -> float:
         nonlocal state

@@ -1,8 +1,8 @@
 """Attention whose backward pass computes the weights again instead of keeping them.
 
-What XLA keeps of plain attention are arrays of [batch, heads, queries, keys]; here it is two
-numbers a query. Dao et al. 2022, "FlashAttention", section 3.1 and appendix B.2, with rows of the
-batch for its tiles.
+What JAX keeps of plain attention are arrays of [batch, heads, queries, keys]; here it is two
+numbers a query. Dao et al. 2022, "FlashAttention", section 3.1 and appendix B.2, with the heads
+of an utterance for its tiles. Suffixes: X runs over the heads of all utterances.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-# Rows of the batch are attended to together while their weights fit in a core's cache.
-CACHED_WEIGHTS = 1 << 20
+# Heads are attended to together while their weights, in float32, fit in a core's cache.
+CACHED_WEIGHTS = 1 << 18
 MASKED = -1e30
 
 
@@ -34,79 +34,98 @@ def recomputed_attention(
 def _forward(
     query: Array, key: Array, value: Array, key_mask: Array, bias: Array | None, causal: bool
 ) -> tuple[Array, Any]:
-    def attend(query: Array, key: Array, value: Array, key_mask: Array) -> tuple[Array, ...]:
-        logits, _ = _logits(query, key, key_mask, bias, causal)
-        largest_BHT1 = logits.max(-1, keepdims=True)
-        weights = jnp.exp(logits - largest_BHT1)
-        total_BHT1 = weights.sum(-1, keepdims=True)
-        attended = _product("bhts,bshd->bthd", weights, value) / total_BHT1.swapaxes(1, 2)
-        return attended.astype(value.dtype), largest_BHT1, total_BHT1
+    num_heads = query.shape[2]
+    inputs = (*map(_by_head, (query, key, value)), jnp.repeat(key_mask, num_heads, axis=0))
 
-    attended, *kept = _by_rows(attend, bias, query, key, value, key_mask)
-    return attended, (query, key, value, key_mask, bias, attended, *kept)
+    def attend(query_XTD: Array, key_XSD: Array, value_XSD: Array, mask_XS: Array) -> Any:
+        logits_XTS, _ = _logits(query_XTD, key_XSD, mask_XS, bias, causal)
+        largest_XT1 = logits_XTS.max(-1, keepdims=True)
+        weights_XTS = jnp.exp(logits_XTS - largest_XT1)
+        total_XT1 = weights_XTS.sum(-1, keepdims=True)
+        attended_XTD = _product("xts,xsd->xtd", weights_XTS, value_XSD) / total_XT1
+        return attended_XTD.astype(value_XSD.dtype), largest_XT1, total_XT1
+
+    kept = _few_at_a_time(attend, bias, inputs)
+    return _by_utterance(kept[0], num_heads), (*inputs, bias, *kept)
 
 
 def _backward(causal: bool, kept: Any, gradient: Array) -> tuple[Array | None, ...]:
-    *inputs, key_mask, bias, attended, largest, total = kept
+    *inputs, bias, attended, largest, total = kept
+    num_heads = gradient.shape[2]
 
     def attend_back(
-        query: Array,
-        key: Array,
-        value: Array,
-        key_mask: Array,
-        attended: Array,
-        largest: Array,
-        total: Array,
-        gradient: Array,
-    ) -> tuple[Array | None, ...]:
-        logits, seen = _logits(query, key, key_mask, bias, causal)
-        weights = jnp.exp(logits - largest) / total
-        d_weights = _product("bthd,bshd->bhts", gradient, value)
-        along = jnp.einsum("bthd,bthd->bht", attended, gradient, preferred_element_type="float32")
-        d_logits = jnp.where(seen, weights * (d_weights - along[..., None]), 0)
-        scale = query.shape[-1] ** -0.5
-        d_query = _product("bhts,bshd->bthd", d_logits, key) * scale
-        d_key = _product("bhts,bthd->bshd", d_logits, query) * scale
-        d_value = _product("bhts,bthd->bshd", weights, gradient)
-        d_bias = jax.tree.map(lambda bias: d_logits.sum(0).astype(bias.dtype), bias)
-        return *(d.astype(query.dtype) for d in (d_query, d_key, d_value)), d_bias
+        query_XTD: Array,
+        key_XSD: Array,
+        value_XSD: Array,
+        mask_XS: Array,
+        attended_XTD: Array,
+        largest_XT1: Array,
+        total_XT1: Array,
+        d_attended_XTD: Array,
+    ) -> Any:
+        logits_XTS, seen = _logits(query_XTD, key_XSD, mask_XS, bias, causal)
+        weights_XTS = jnp.exp(logits_XTS - largest_XT1) / total_XT1
+        d_weights_XTS = _product("xtd,xsd->xts", d_attended_XTD, value_XSD)
+        along_XT1 = jnp.sum(attended_XTD * d_attended_XTD, -1, keepdims=True, dtype=jnp.float32)
+        d_logits_XTS = jnp.where(seen, weights_XTS * (d_weights_XTS - along_XT1), 0)
+        scale = query_XTD.shape[-1] ** -0.5
+        gradients = (
+            _product("xts,xsd->xtd", d_logits_XTS, key_XSD) * scale,
+            _product("xts,xtd->xsd", d_logits_XTS, query_XTD) * scale,
+            _product("xts,xtd->xsd", weights_XTS, d_attended_XTD),
+        )
+        # Of one head after the other, as the bias is: only the whole batch has the heads' order.
+        d_bias = jax.tree.map(
+            lambda b: d_logits_XTS.reshape(-1, *b.shape).sum(0).astype(b.dtype), bias
+        )
+        return *(d.astype(query_XTD.dtype) for d in gradients), d_bias
 
-    arrays = (*inputs, key_mask, attended, largest, total, gradient)
-    *gradients, d_bias = _by_rows(attend_back, bias, *arrays)
-    return *gradients, None, d_bias
+    arrays = (*inputs, attended, largest, total, _by_head(gradient))
+    *gradients, d_bias = _few_at_a_time(attend_back, bias, arrays)
+    return *(_by_utterance(d, num_heads) for d in gradients), None, d_bias
 
 
 recomputed_attention.defvjp(_forward, _backward)
 
 
 def _logits(
-    query: Array, key: Array, key_mask: Array, bias: Array | None, causal: bool
-) -> tuple[Float[Array, "batch heads queries keys"], Bool[Array, "..."]]:
+    query_XTD: Array, key_XSD: Array, mask_XS: Array, bias: Array | None, causal: bool
+) -> tuple[Float[Array, "x queries keys"], Bool[Array, "..."]]:
     """Logits, and which of them are of keys that may be attended to."""
-    scale = query.shape[-1] ** -0.5
-    logits = _product("bthd,bshd->bhts", query * jnp.asarray(scale, query.dtype), key)
+    scale = jnp.asarray(query_XTD.shape[-1] ** -0.5, query_XTD.dtype)
+    logits_XTS = _product("xtd,xsd->xts", query_XTD * scale, key_XSD)
     if bias is not None:
-        logits += bias
-    seen = key_mask[:, None, None]
+        logits_XTS = (logits_XTS.reshape(-1, *bias.shape) + bias).reshape(logits_XTS.shape)
+    seen = mask_XS[:, None]
     if causal:
-        seen &= jnp.tri(logits.shape[2], logits.shape[3], dtype=bool)
-    return jnp.where(seen, logits, MASKED), seen
+        seen &= jnp.tri(logits_XTS.shape[1], logits_XTS.shape[2], dtype=bool)
+    return jnp.where(seen, logits_XTS, MASKED), seen
 
 
 def _product(equation: str, a: Array, b: Array) -> Array:
     return jnp.einsum(equation, a.astype(b.dtype), b, preferred_element_type=jnp.float32)
 
 
-def _by_rows(
-    function: Callable[..., tuple[Any, ...]], bias: Array | None, *arrays: Array
+def _by_head(x_BTHD: Array) -> Array:
+    B, T, H, D = x_BTHD.shape
+    return x_BTHD.swapaxes(1, 2).reshape(B * H, T, D)
+
+
+def _by_utterance(x_XTD: Array, num_heads: int) -> Array:
+    X, T, D = x_XTD.shape
+    return x_XTD.reshape(X // num_heads, num_heads, T, D).swapaxes(1, 2)
+
+
+def _few_at_a_time(
+    function: Callable[..., tuple[Any, ...]], bias: Array | None, arrays: tuple[Array, ...]
 ) -> tuple[Any, ...]:
-    """The function of the whole batch, or of a few rows of it at a time."""
-    batch_size, num_queries, num_heads, _ = arrays[0].shape
-    rows = max(1, CACHED_WEIGHTS // (num_heads * num_queries * arrays[1].shape[1]))
-    if bias is not None or rows >= batch_size:
+    """The function of all heads, or of as many at a time as the cache holds."""
+    num_queries, num_keys = arrays[0].shape[1], arrays[1].shape[1]
+    heads = max(1, CACHED_WEIGHTS // (num_queries * num_keys))
+    if bias is not None or heads >= len(arrays[0]):
         return function(*arrays)
 
-    def one(row: tuple[Array, ...]) -> tuple[Any, ...]:
-        return jax.tree.map(lambda x: x[0], function(*(x[None] for x in row)))
+    def one(head: tuple[Array, ...]) -> tuple[Any, ...]:
+        return jax.tree.map(lambda x: x[0], function(*(x[None] for x in head)))
 
-    return jax.lax.map(one, arrays, batch_size=rows if rows > 1 else None)
+    return jax.lax.map(one, arrays, batch_size=heads if heads > 1 else None)
