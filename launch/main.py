@@ -11,6 +11,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from jasr.errors import UserError, nearest
+from launch.compilation_cache import use_compilation_cache
 
 OVERRIDE = re.compile(r"--?(no)?(?P<flag>\w+?)\.(?P<path>[\w.\[\]-]+)(=.*)?")
 
@@ -21,6 +22,7 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
     Ends the process: with 0; with 1 and one line for a UserError or a flag that cannot be used,
     a misspelt or mistyped `--config.x.y` among them.
     """
+    use_compilation_cache()
     app.run(lambda argv: _run_main(main, argv), flags_parser=_parse_flags)
 
 

@@ -10,9 +10,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from jaxtyping import install_import_hook
 
+ROOT = Path(__file__).resolve().parents[1]
+# Many tests, and the processes they start, compile the same programs.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
+
 install_import_hook("jasr", "beartype.beartype")
 
-ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("JASR_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
