@@ -82,18 +82,24 @@ def train_sentence_piece(kind: str, texts: Iterable[str], *, size: int) -> Sente
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise _cannot_train(kind, error) from error
+        raise _cannot_train(kind, size, error) from error
     return SentencePieceUnits(kind, model.getvalue())
 
 
-def _cannot_train(kind: str, error: RuntimeError) -> UserError:
+def _cannot_train(kind: str, size: int, error: RuntimeError) -> UserError:
     """SentencePiece's messages, as bounds on a tokenizer's vocab_size."""
     message = str(error).replace("\n", " ")
     # The tokenizer has three special tokens, where SentencePiece counts its unknown piece.
     if match := re.search(r"too high.*value <= (\d+)", message):
         most = int(match[1]) + 2
-        return UserError(f"vocab_size is too high: {kind} tokens of these texts are at most {most}")
+        return UserError(
+            f"config.text.vocab_size {size + 3} is too high: these texts have fewer {kind} pieces; "
+            f"set it to at most {most}"
+        )
     if match := re.search(r"smaller than required_chars. \d+ vs (\d+)", message):
         least = int(match[1]) + 2
-        return UserError(f"vocab_size is too low: these texts' characters alone need {least}")
+        return UserError(
+            f"config.text.vocab_size {size + 3} is too low for these texts' characters alone; "
+            f"set it to at least {least}"
+        )
     return UserError(f"no {kind} tokenizer can be trained on these texts: {message}")
