@@ -50,6 +50,7 @@ def go_through(config: str, source: Path, folder: Path, cache: Path, split: str)
             *flags,
             f"--workdir={folder / 'run'}",
             f"--config.train.num_steps={steps}",
+            "--config.data.num_buckets=1",  # each is a program to compile
             cache=cache,
         )
     launch(
