@@ -34,7 +34,7 @@ def test_attention_is_its_equation(bias, causal):
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("length", [30, 600], ids=["whole batch", "by rows"])
+@pytest.mark.parametrize("length", [30, 600], ids=["all heads", "head by head"])
 @pytest.mark.parametrize("biased", [False, True], ids=["plain", "bias"])
 def test_gradients_are_those_of_the_library(biased, length, causal):
     """Among the rows one has nothing to attend to, and one a single key."""
@@ -64,7 +64,7 @@ def test_gradients_are_those_of_the_library(biased, length, causal):
 
 
 def test_no_weights_are_kept_for_the_backward_pass_on_cpu():
-    """The largest array that the compiled gradient needs is of the rows at hand, not of all."""
+    """The largest array that the compiled gradient needs is of the heads at hand, not of all."""
     rows, length = 16, 1024
     x = jnp.ones((rows, length, 1, 8))
 
