@@ -7,21 +7,15 @@ from launching import launch
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    """Compiled programs, shared by the processes of the session."""
-    return tmp_path_factory.mktemp("compiled")
-
-
-@pytest.fixture(scope="session")
-def spoken(tmp_path_factory, cache) -> Path:
+def spoken(tmp_path_factory) -> Path:
     """--data_dir with the smoke version of the embedded corpus."""
     folder = tmp_path_factory.mktemp("spoken")
-    launch("prepare", "--config=configs/quickstart.py:smoke", f"--data_dir={folder}", cache=cache)
+    launch("prepare", "--config=configs/quickstart.py:smoke", f"--data_dir={folder}")
     return folder
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, spoken, cache) -> Path:
+def trained(tmp_path_factory, spoken) -> Path:
     """Workdir of an uninterrupted training of eight steps."""
     workdir = tmp_path_factory.mktemp("runs") / "whole"
     launch(
@@ -29,6 +23,5 @@ def trained(tmp_path_factory, spoken, cache) -> Path:
         "--config=configs/quickstart.py:smoke",
         f"--workdir={workdir}",
         f"--data_dir={spoken}",
-        cache=cache,
     )
     return workdir

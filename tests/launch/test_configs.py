@@ -40,10 +40,10 @@ def some_of(pack: Path, folder: Path, per_split: int = 16) -> Path:
     return folder
 
 
-def go_through(config: str, source: Path, folder: Path, cache: Path, split: str) -> dict:
+def go_through(config: str, source: Path, folder: Path, split: str) -> dict:
     """Two steps, a stop, two more, and the score; the lines of metrics.jsonl."""
     flags = (f"--config={config}", f"--data_dir={folder / 'data'}")
-    launch("prepare", *flags, f"--source={source}", cache=cache)
+    launch("prepare", *flags, f"--source={source}")
     for steps in (2, 4):
         launch(
             "train",
@@ -51,14 +51,12 @@ def go_through(config: str, source: Path, folder: Path, cache: Path, split: str)
             f"--workdir={folder / 'run'}",
             f"--config.train.num_steps={steps}",
             "--config.data.num_buckets=1",  # each is a program to compile
-            cache=cache,
         )
     launch(
         "evaluate",
         f"--workdir={folder / 'run'}",
         f"--data_dir={folder / 'data'}",
         f"--split={split}",
-        cache=cache,
     )
     summary = json.loads((folder / "run" / "eval" / split / "summary.json").read_text())
     assert summary["step"] in (2, 4)
@@ -69,13 +67,13 @@ def go_through(config: str, source: Path, folder: Path, cache: Path, split: str)
 
 
 @pytest.mark.parametrize("name", PACKS)
-def test_a_config_of_real_recordings(name, real_data, tmp_path, cache):
+def test_a_config_of_real_recordings(name, real_data, tmp_path):
     source = some_of(real_data / PACKS[name], tmp_path)
-    summary = go_through(f"configs/{name}.py:smoke", source, tmp_path, cache, "test")
+    summary = go_through(f"configs/{name}.py:smoke", source, tmp_path, "test")
     assert summary["utterances"] == 16
 
 
-def test_librispeech_with_every_argument(tmp_path, cache):
+def test_librispeech_with_every_argument(tmp_path):
     rng = np.random.default_rng(0)
     for split in ("train-clean-100", "dev-clean"):
         with tarfile.open(tmp_path / f"{split}.tar.gz", "w:gz") as archive:
@@ -90,7 +88,7 @@ def test_librispeech_with_every_argument(tmp_path, cache):
             text = "".join(transcripts).encode()
             add(archive, f"LibriSpeech/{split}/103/1240/103-1240.trans.txt", text)
     config = "configs/librispeech.py:conformer,large,clean100,smoke"
-    summary = go_through(config, tmp_path, tmp_path, cache, "dev-clean")
+    summary = go_through(config, tmp_path, tmp_path, "dev-clean")
     assert summary["decoding"].startswith("attention-beam(4")
 
 

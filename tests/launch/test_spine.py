@@ -59,10 +59,10 @@ def test_training_logs_what_it_promises(trained):
     assert list((trained / "tensorboard").iterdir())
 
 
-def test_a_killed_run_resumes_bit_for_bit(trained, spoken, cache, tmp_path):
+def test_a_killed_run_resumes_bit_for_bit(trained, spoken, tmp_path):
     workdir = tmp_path / "killed"
     flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
-    process = start("train", *flags, cache=cache)
+    process = start("train", *flags)
     while not (workdir / "checkpoints" / "2").exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)
@@ -72,7 +72,7 @@ def test_a_killed_run_resumes_bit_for_bit(trained, spoken, cache, tmp_path):
     assert checkpoints.latest_step() in (2, 4, 6)
     checkpoints.close()
 
-    launch("train", *flags, "--config.data.num_workers=1", cache=cache)
+    launch("train", *flags, "--config.data.num_workers=1")
     assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
     steps = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in steps if "loss" in line] == [2, 4, 6, 8]
@@ -81,10 +81,8 @@ def test_a_killed_run_resumes_bit_for_bit(trained, spoken, cache, tmp_path):
     assert losses[0] == losses[1]
 
 
-def test_evaluation_needs_the_workdir_alone(trained, spoken, cache):
-    printed = launch(
-        "evaluate", f"--workdir={trained}", "--split=test", f"--data_dir={spoken}", cache=cache
-    )
+def test_evaluation_needs_the_workdir_alone(trained, spoken):
+    printed = launch("evaluate", f"--workdir={trained}", "--split=test", f"--data_dir={spoken}")
     assert "word error rate" in printed
     folder = trained / "eval" / "test"
     summary = json.loads((folder / "summary.json").read_text())
@@ -98,7 +96,7 @@ def test_evaluation_needs_the_workdir_alone(trained, spoken, cache):
     assert "<html" in (folder / "report.html").read_text()
 
 
-def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, cache, tmp_path):
+def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, tmp_path):
     corpus = open_corpus(CORPUS, "test", spoken)
     wave = corpus.read(0)
     soundfile.write(tmp_path / "a.wav", wave, 16_000)
@@ -108,38 +106,38 @@ def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, cache, tm
     rows = [{"id": n, "audio": n, "text": text} for n in ("a.wav", "b.flac", "c.mp3")]
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    launch("evaluate", f"--workdir={trained}", f"--manifest={manifest}", cache=cache)
+    launch("evaluate", f"--workdir={trained}", f"--manifest={manifest}")
     summary = json.loads((trained / "eval" / tmp_path.name / "summary.json").read_text())
     assert summary["utterances"] == 3
     names = [str(tmp_path / name) for name in ("a.wav", "b.flac", "c.mp3")]
-    printed = launch("transcribe", f"--workdir={trained}", *names, cache=cache)
+    printed = launch("transcribe", f"--workdir={trained}", *names)
     lines = [line.split("\t") for line in printed.splitlines() if "\t" in line]
     assert [name for name, _ in lines] == names
     assert lines[0][1] == lines[1][1]
 
 
-def test_the_same_command_after_the_end_changes_nothing(trained, spoken, cache):
+def test_the_same_command_after_the_end_changes_nothing(trained, spoken):
     before = parameters(trained, 8)
-    launch("train", CONFIG, f"--workdir={trained}", f"--data_dir={spoken}", cache=cache)
+    launch("train", CONFIG, f"--workdir={trained}", f"--data_dir={spoken}")
     assert_same_parameters(parameters(trained, 8), before)
 
 
-def test_a_workdir_of_another_config_is_refused(trained, spoken, cache):
+def test_a_workdir_of_another_config_is_refused(trained, spoken):
     line = refuse(
         "train", CONFIG, "--config.model.encoder.num_layers=3", f"--workdir={trained}",
-        f"--data_dir={spoken}", cache=cache,
+        f"--data_dir={spoken}",
     )  # fmt: skip
     assert "model.encoder.num_layers was 2, now 3" in line
     assert str(trained) in line
 
 
-def test_a_workdir_without_a_checkpoint_is_named(cache, tmp_path):
-    line = refuse("evaluate", f"--workdir={tmp_path}", cache=cache)
+def test_a_workdir_without_a_checkpoint_is_named(tmp_path):
+    line = refuse("evaluate", f"--workdir={tmp_path}")
     assert str(tmp_path) in line
     assert "launch.train" in line
 
 
-def test_an_incomplete_checkpoint_is_named(trained, spoken, cache, tmp_path):
+def test_an_incomplete_checkpoint_is_named(trained, spoken, tmp_path):
     import shutil
 
     workdir = tmp_path / "damaged"
@@ -147,13 +145,13 @@ def test_an_incomplete_checkpoint_is_named(trained, spoken, cache, tmp_path):
     for part in (workdir / "checkpoints" / "8" / "state").rglob("*"):
         if (part.is_file() and "ocdbt" in str(part.name)) or part.name == "manifest.ocdbt":
             part.unlink()
-    line = refuse("train", CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}", cache=cache)
+    line = refuse("train", CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
     assert str(workdir / "checkpoints" / "8") in line
     assert "incomplete or damaged" in line
 
 
-def test_a_recording_that_is_too_long_is_refused(trained, cache, tmp_path):
+def test_a_recording_that_is_too_long_is_refused(trained, tmp_path):
     soundfile.write(tmp_path / "long.wav", np.zeros(16_000 * 25, np.float32), 16_000)
-    line = refuse("transcribe", f"--workdir={trained}", str(tmp_path / "long.wav"), cache=cache)
+    line = refuse("transcribe", f"--workdir={trained}", str(tmp_path / "long.wav"))
     assert "long.wav" in line
     assert "25.0 s" in line
