@@ -9,7 +9,6 @@ Transformers and PyTorch come with requirements-dev.txt.
 
 from collections.abc import Callable, Mapping
 from statistics import median
-from time import perf_counter
 from typing import TypeAlias
 
 import jax
@@ -19,6 +18,7 @@ import torch
 import transformers
 from absl import app, flags
 
+from benchmarks.rounds import seconds_in_turn
 from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.types import Padded
 
@@ -84,15 +84,9 @@ def librosa_contenders(waves: np.ndarray) -> dict[str, Contender]:
 
 def compare(title: str, contenders: Mapping[str, Contender], *, rounds: int) -> None:
     """Prints each one's median time, ours over theirs, and how far the features are apart."""
-    features = {name: run() for name, run in contenders.items()}  # and compiles, and warms up
-    seconds = {name: [] for name in contenders}
-    names = list(contenders)
-    for turn in range(rounds):
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            start = perf_counter()
-            contenders[name]()
-            seconds[name].append(perf_counter() - start)
-    ours, *others = names
+    features = {name: run() for name, run in contenders.items()}
+    seconds = seconds_in_turn(contenders, rounds=rounds)
+    ours, *others = contenders
     print(f"\n{title:24}{'median ms':>12}{'best ms':>10}{'ours / theirs':>16}", end="")
     print(f"{'within rounds':>16}{'difference':>12}")
     print(f"{ours:24}{1e3 * median(seconds[ours]):12.1f}{1e3 * min(seconds[ours]):10.1f}")

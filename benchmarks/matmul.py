@@ -9,12 +9,12 @@ that lies in the backend. PyTorch comes with requirements-dev.txt.
 
 import os
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 from absl import app, flags
 
+from benchmarks.rounds import seconds_in_turn
 from jasr.models.whisper import SIZES
 
 FLAGS = flags.FLAGS
@@ -77,7 +77,10 @@ def main(_) -> None:
     print(f"{'':28} {'times':>5} {'XLA':>9} {'PyTorch':>9}   GFLOP/s of the median; ratio of times")
     for shape, count in layers().items():
         for name, equation in PRODUCTS.items():
-            seconds = measure(contenders(equation, operands(equation, shape)))
+            runs = seconds_in_turn(
+                contenders(equation, operands(equation, shape)), rounds=FLAGS.rounds
+            )
+            seconds = {key: statistics.median(values) for key, values in runs.items()}
             flops = 2 * np.prod(shape)
             rates = [flops / seconds[key] / 1e9 for key in totals]
             print(
@@ -87,18 +90,6 @@ def main(_) -> None:
             for key in totals:
                 totals[key] += count * seconds[key]
     print(f"all products of a step, XLA / PyTorch: {totals['XLA'] / totals['PyTorch']:.2f}")
-
-
-def measure(run: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median seconds of each, run in turn after a round that is not timed."""
-    seconds: dict[str, list[float]] = {name: [] for name in run}
-    for number in range(FLAGS.rounds + 1):
-        for name, call in run.items():
-            start = time.perf_counter()
-            call()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
+from benchmarks.rounds import in_turn
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("size", "tiny", "A size of Whisper.")
 flags.DEFINE_integer("batch", 8, "Utterances in a batch.", lower_bound=1)
@@ -40,24 +42,23 @@ def main(_) -> None:
         serve({"jasr": jasr_step, "transformers": transformers_step}[FLAGS.framework]())
         return
     contenders = {name: Contender(name) for name in CONTENDERS}
-    seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     losses = {name: contender.step()["loss"] for name, contender in contenders.items()}
-    for number in range(FLAGS.rounds):
-        for name in CONTENDERS if number % 2 else reversed(CONTENDERS):
-            seconds[name].append(contenders[name].step()["seconds"])
-    last = {name: contender.step() for name, contender in contenders.items()}
-    ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
+    steps: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+    for name in in_turn(CONTENDERS, rounds=FLAGS.rounds):
+        steps[name].append(contenders[name].step())
     print(f"Whisper {FLAGS.size}, {FLAGS.batch} x {FLAGS.seconds:g} s, {FLAGS.threads} threads")
     for name in CONTENDERS:
         print(
-            f"  {name:13} first loss {losses[name]:.4f}, then {last[name]['loss']:.4f}; "
-            f"step {statistics.median(seconds[name]):.3f} s; peak {last[name]['megabytes']:.0f} MB"
+            f"  {name:13} first loss {losses[name]:.4f}, then {steps[name][-1]['loss']:.4f}; "
+            f"step {statistics.median(step['seconds'] for step in steps[name]):.3f} s; "
+            f"peak {steps[name][-1]['megabytes']:.0f} MB"
         )
-    print(
-        f"  time, jasr / transformers: {statistics.median(ratios):.2f} (median of "
-        f"{len(ratios)} rounds, {min(ratios):.2f} to {max(ratios):.2f}); "
-        f"memory: {last['jasr']['megabytes'] / last['transformers']['megabytes']:.2f}"
-    )
+    print(f"  jasr / transformers, median of {FLAGS.rounds} rounds (lowest to highest):")
+    for key in ("seconds", "cpu_seconds", "megabytes"):
+        ratios = [a[key] / b[key] for a, b in zip(*steps.values(), strict=True)]
+        print(
+            f"    {key:12} {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
 
 
 class Contender:
@@ -85,11 +86,14 @@ class Contender:
 def serve(step: Callable[[], float]) -> None:
     """Takes a step for each line of standard input and reports it on standard output."""
     for _ in sys.stdin:
-        start = time.perf_counter()
-        loss = step()
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "loss": loss, "megabytes": peak}), flush=True)
+        start, cpu_start = time.perf_counter(), time.process_time()
+        report = {
+            "loss": step(),
+            "seconds": time.perf_counter() - start,
+            "cpu_seconds": time.process_time() - cpu_start,
+            "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+        print(json.dumps(report), flush=True)
 
 
 def batch(vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
