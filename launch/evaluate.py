@@ -13,7 +13,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was traine
 _SPLIT = flags.DEFINE_string("split", "test", "Split of the corpus it was trained on.")
 _MANIFEST = flags.DEFINE_string("manifest", None, "Score these recordings instead.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; TFDS's default.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the corpus lies, if it has moved.")
 _DECODING = flags.DEFINE_string(
     "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
 )

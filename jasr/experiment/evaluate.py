@@ -36,14 +36,16 @@ def evaluate_workdir(
 ) -> dict[str, Any]:
     """Scores a trained recogniser; writes WORKDIR/eval/NAME and prints what it found.
 
-    split, data_dir: of the corpus it was trained on; manifest: recordings to score instead.
-    checkpoint:      "best", "last" or a step.
-    decoding:        NAME[:KEY=VALUE,...], instead of config.decoding.
+    split:      of the corpus it was trained on; manifest: recordings to score instead.
+    checkpoint: "best", "last" or a step.
+    data_dir:   where that corpus lies now, if not where training found it.
+    decoding:   NAME[:KEY=VALUE,...], instead of config.decoding.
     """
     recognition, params, step = load(workdir, checkpoint, decoding)
     config = recognition.meta.config
     if manifest is None:
-        corpus, name = open_corpus(config["corpus"], split, data_dir), split
+        corpus = open_corpus(config["corpus"], split, data_dir or recognition.meta.data_dir)
+        name = split
     else:
         corpus = ManifestCorpus(Path(manifest), config["corpus"]["sample_rate"])
         name = Path(manifest).resolve().parent.name

@@ -59,7 +59,7 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     # Closed on every way out: its threads outlive a refusal otherwise.
     checkpoints = Checkpoints(folder, keep=config["train"]["keep_checkpoints"])
     with contextlib.closing(checkpoints):
-        return _train(folder, config, corpus, validation, checkpoints)
+        return _train(folder, config, corpus, validation, checkpoints, data_dir)
 
 
 def _train(
@@ -68,11 +68,13 @@ def _train(
     corpus: Corpus,
     validation: Corpus,
     checkpoints: Checkpoints,
+    data_dir: str | None,
 ) -> TrainState:
     latest = checkpoints.latest_step()
     mesh = make_mesh(**config["mesh"])
     saved = None if latest is None else checkpoints.read_meta(latest)
     meta, plan = _plan(config, corpus, mesh, saved)
+    meta = dataclasses.replace(meta, data_dir=data_dir and str(Path(data_dir).absolute()))
     model = build_model(config["model"], meta.tokenizer, meta.statistics)
     first = _shapes_of(plan)
     learning_rate, optimizer = _optimizer(config, abstract_params(model, first))
@@ -141,7 +143,8 @@ def _plan(
     normalize = normalizer(config["text"]["normalizer"])
     if saved is None:
         tokenizer = build_tokenizer(config["text"], corpus, normalize)
-        meta = Meta(config, tokenizer, _statistics(config["model"]["log_mel"], corpus), plan="")
+        statistics = _statistics(config["model"]["log_mel"], corpus)
+        meta = Meta(config, tokenizer, statistics, plan="", data_dir=None)
     else:
         meta = dataclasses.replace(Meta.from_dict(saved), config=config)
     plan = train_plan(

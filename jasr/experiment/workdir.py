@@ -38,12 +38,14 @@ class Meta:
 
     statistics:  mean and std of each mel band, where the front end normalises by them.
     plan:        fingerprint of the order of the training data.
+    data_dir:    where the prepared corpora lay; None for TFDS's own folder.
     """
 
     config: Mapping[str, Any]
     tokenizer: Tokenizer
     statistics: Mapping[str, list[float]] | None
     plan: str
+    data_dir: str | None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -51,6 +53,7 @@ class Meta:
             "tokenizer": self.tokenizer.to_dict(),
             "statistics": self.statistics,
             "plan": self.plan,
+            "data_dir": self.data_dir,
         }
 
     @classmethod
@@ -60,6 +63,7 @@ class Meta:
             tokenizer=tokenizer_from_dict(saved["tokenizer"]),
             statistics=saved["statistics"],
             plan=saved["plan"],
+            data_dir=saved.get("data_dir"),
         )
 
 

@@ -81,8 +81,8 @@ def test_a_killed_run_resumes_bit_for_bit(trained, spoken, tmp_path):
     assert losses[0] == losses[1]
 
 
-def test_evaluation_needs_the_workdir_alone(trained, spoken):
-    printed = launch("evaluate", f"--workdir={trained}", "--split=test", f"--data_dir={spoken}")
+def test_evaluation_needs_the_workdir_alone(trained):
+    printed = launch("evaluate", f"--workdir={trained}", "--split=test")
     assert "word error rate" in printed
     folder = trained / "eval" / "test"
     summary = json.loads((folder / "summary.json").read_text())
