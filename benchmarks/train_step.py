@@ -114,8 +114,7 @@ def jasr_program() -> tuple[Any, Any, Any]:
     from jasr.models.whisper import SIZES, whisper
     from jasr.objectives.cross_entropy import CrossEntropy
     from jasr.objectives.objective import Objectives, Weighted
-    from jasr.sharding.mesh import make_mesh
-    from jasr.sharding.rules import DATA_PARALLEL, shard_batch
+    from jasr.sharding.placement import Placement
     from jasr.training.state import abstract_state, create_state
     from jasr.training.step import train_step
     from jasr.types import Batch, Padded
@@ -130,9 +129,9 @@ def jasr_program() -> tuple[Any, Any, Any]:
         example_mask=np.ones(len(text), bool),
         example_ids=np.arange(len(text), dtype=np.uint32),
     )
-    mesh = make_mesh(data=1)
+    placement = Placement.from_config({"preset": "data_parallel"})
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-4))
-    abstract = abstract_state(model, optimizer, example, mesh, DATA_PARALLEL)
+    abstract = abstract_state(model, optimizer, example, placement)
     state = create_state(model, optimizer, example, abstract, seed=0)
     step = jax.jit(
         partial(
@@ -143,7 +142,7 @@ def jasr_program() -> tuple[Any, Any, Any]:
         ),
         donate_argnums=0,
     )
-    placed = shard_batch(example, mesh)
+    placed = placement.shard_batch(example)
     return step.lower(state, placed).compile(), state, placed
 
 

@@ -65,8 +65,9 @@ def get_defaults() -> ConfigDict:
             "max_nonfinite": 20,
         }
     )
-    # Devices over which a batch is split; 0 takes all there are.
-    config.mesh = ConfigDict({"data": 1})
+    # The strategy, a key of PRESETS (jasr/sharding/presets.py), and the devices along each axis of
+    # the mesh; 0 takes all that the others leave.
+    config.mesh = ConfigDict({"preset": "data_parallel", "data": 1, "fsdp": 1, "tensor": 1})
 
     # How validation and evaluation search for the words.
     config.decoding = ConfigDict({"name": "ctc_greedy"})

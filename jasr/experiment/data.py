@@ -12,7 +12,7 @@ from jasr.errors import UserError
 from jasr.pipeline.plan import EvalPlan, TrainPlan
 from jasr.pipeline.usable import select_all, select_usable
 from jasr.text.tokenizer import Tokenizer, train_tokenizer
-from jasr.types import Padded
+from jasr.types import Batch, Padded
 
 # Enough audio for the mean of a mel band to be known to a hundredth of its deviation.
 STATISTICS_UTTERANCES = 300
@@ -82,6 +82,20 @@ def train_plan(
         speeds=config["augment"]["speeds"],
         multiple_of=multiple_of,
     )
+
+
+def empty_batch(rows: int, *, samples: int, tokens: int) -> Batch:
+    """A batch of padding alone; its shapes are what a model's initialisation needs."""
+    return Batch(
+        audio=_padding(rows, samples, np.float32),
+        targets={"text": _padding(rows, tokens, np.int32)},
+        example_mask=np.zeros(rows, bool),
+        example_ids=np.zeros(rows, np.uint32),
+    )
+
+
+def _padding(rows: int, length: int, dtype: Any) -> Padded:
+    return Padded(np.zeros((rows, length), dtype), np.zeros((rows, length), bool))
 
 
 def eval_plan(

@@ -19,7 +19,7 @@ from jasr.experiment.pictures import pictures_of
 from jasr.experiment.recognition import METHODS, Recognition
 from jasr.experiment.workdir import Meta
 from jasr.pipeline.skip_report import SkipReport
-from jasr.sharding.mesh import make_mesh
+from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import Checkpoints
 
 SHOWN_SAMPLES = 5
@@ -119,11 +119,18 @@ def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recogniti
     checkpoints = Checkpoints(Path(workdir))
     step = _step(checkpoints, checkpoint, workdir)
     meta = Meta.from_dict(checkpoints.read_meta(step))
-    mesh = make_mesh(**meta.config["mesh"])
-    recognition = Recognition.build(meta, mesh, parse_decoding(decoding))
-    params = checkpoints.restore_params(step, mesh)
+    recognition = Recognition.build(meta, _placement(meta.config["mesh"]), parse_decoding(decoding))
+    params = checkpoints.restore_params(step, recognition.parameter_shardings())
     checkpoints.close()
     return recognition, params, step
+
+
+def _placement(config: Mapping[str, Any]) -> Placement:
+    """That of the training, or where this machine has other devices, rows split over them all."""
+    try:
+        return Placement.from_config(config)
+    except UserError:
+        return Placement.from_config({"preset": "data_parallel", "data": 0})
 
 
 def parse_decoding(text: str | None) -> dict[str, Any] | None:

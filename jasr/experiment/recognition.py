@@ -5,20 +5,20 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
 
 from jasr.corpora.corpus import Corpus
 from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
 from jasr.errors import UserError
 from jasr.evaluation.recognition import recognize
 from jasr.experiment.construct import construct_named
-from jasr.experiment.data import eval_plan
+from jasr.experiment.data import empty_batch, eval_plan
 from jasr.experiment.model import build_model
 from jasr.experiment.workdir import Meta
 from jasr.models.recognizer import Recognizer
 from jasr.pipeline.loader import LoadedBatch, load_batches
-from jasr.sharding.rules import shard_batch
+from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
+from jasr.training.state import abstract_params
 from jasr.types import Batch
 
 METHODS = {
@@ -65,18 +65,18 @@ class Recognition:
 
     meta: Meta
     model: Recognizer
-    mesh: Mesh
+    placement: Placement
     method: Any
 
     @classmethod
     def build(
-        cls, meta: Meta, mesh: Mesh, decoding: Mapping[str, Any] | None = None
+        cls, meta: Meta, placement: Placement, decoding: Mapping[str, Any] | None = None
     ) -> "Recognition":
         """For what a checkpoint's meta describes; `decoding` replaces config.decoding."""
         return cls(
             meta=meta,
             model=build_model(meta.config["model"], meta.tokenizer, meta.statistics),
-            mesh=mesh,
+            placement=placement,
             method=build_decoding(decoding or meta.config["decoding"], meta),
         )
 
@@ -88,11 +88,17 @@ class Recognition:
     def normalize(self) -> Callable[[str], str]:
         return normalizer(self.meta.config["text"]["normalizer"])
 
+    def parameter_shardings(self) -> Any:
+        """Where each of the model's parameters lies."""
+        batch = empty_batch(1, samples=self.meta.config["corpus"]["sample_rate"], tokens=1)
+        return self.placement.parameters(abstract_params(self.model, batch))
+
     def decode(self, params: Any, batch: Batch) -> Any:
-        return self.method(self.model, {"params": params}, batch)
+        with self.placement.active():
+            return self.method(self.model, {"params": params}, batch)
 
     def place(self, batch: Batch) -> Batch:
-        return shard_batch(batch, self.mesh)
+        return self.placement.shard_batch(batch)
 
     def recognize(
         self, params: Any, corpus: Corpus, report: Callable[[LoadedBatch], None]
@@ -115,7 +121,7 @@ class Recognition:
             corpus,
             self.meta.tokenizer,
             self.normalize,
-            multiple_of=self.mesh.devices.size,
+            multiple_of=self.placement.row_shards,
         )
         return load_batches(
             corpus,

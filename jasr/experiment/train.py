@@ -9,10 +9,8 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import numpy as np
 import optax
 from absl import logging
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from jasr.corpora.catalogue import open_corpus
@@ -21,7 +19,7 @@ from jasr.errors import UserError
 from jasr.evaluation.recognition import score
 from jasr.evaluation.scoring import summarize
 from jasr.experiment.construct import construct
-from jasr.experiment.data import build_tokenizer, feature_statistics, train_plan
+from jasr.experiment.data import build_tokenizer, empty_batch, feature_statistics, train_plan
 from jasr.experiment.model import build_log_mel, build_model
 from jasr.experiment.objective import build_objective
 from jasr.experiment.recognition import Recognition
@@ -31,8 +29,7 @@ from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding.compile import Compiled
-from jasr.sharding.mesh import make_mesh
-from jasr.sharding.rules import DATA_PARALLEL
+from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
 from jasr.training.checkpoint import Checkpoints, has_finished
 from jasr.training.flops import matmul_flops, peak_flops
@@ -41,7 +38,7 @@ from jasr.training.metrics import MetricsWriter
 from jasr.training.optimizer import LearningRate, Optimizer
 from jasr.training.state import TrainState, abstract_params, abstract_state, create_state
 from jasr.training.step import train_step
-from jasr.types import Batch, Padded
+from jasr.types import Batch
 
 # Figures of a validation that are logged; the first decides which checkpoint is best.
 VALIDATION_FIGURES = ("wer", "cer")
@@ -71,14 +68,17 @@ def _train(
     data_dir: str | None,
 ) -> TrainState:
     latest = checkpoints.latest_step()
-    mesh = make_mesh(**config["mesh"])
+    placement = Placement.from_config(config["mesh"])
     saved = None if latest is None else checkpoints.read_meta(latest)
-    meta, plan = _plan(config, corpus, mesh, saved)
+    meta, plan = _plan(config, corpus, placement, saved)
     meta = dataclasses.replace(meta, data_dir=data_dir and str(Path(data_dir).absolute()))
     model = build_model(config["model"], meta.tokenizer, meta.statistics)
-    first = _shapes_of(plan)
+    shortest = plan.buckets[0]
+    first = empty_batch(
+        shortest.batch_size, samples=shortest.num_samples, tokens=shortest.num_tokens
+    )
     learning_rate, optimizer = _optimizer(config, abstract_params(model, first))
-    abstract = abstract_state(model, optimizer, first, mesh, DATA_PARALLEL)
+    abstract = abstract_state(model, optimizer, first, placement)
     if latest is None:
         state = create_state(model, optimizer, first, abstract, seed=config["seed"])
     else:
@@ -90,7 +90,7 @@ def _train(
     skipped = SkipReport(folder, process_index=jax.process_index())
     if jax.process_index() == 0:
         skipped.add(plan.selection.problems)
-    recognition = Recognition.build(meta, mesh)
+    recognition = Recognition.build(meta, placement)
     writer = MetricsWriter(folder, start_step=latest or 0)
     batches = load_batches(
         corpus,
@@ -113,7 +113,9 @@ def _train(
             microbatches=settings["microbatches"],
         ),
         "train step",
+        placement,
         donate_argnums=0,
+        out_shardings=(jax.tree.map(lambda leaf: leaf.sharding, abstract), placement.replicated),
     )
     loop = {
         key: settings[key] for key in settings if key not in ("microbatches", "keep_checkpoints")
@@ -126,7 +128,7 @@ def _train(
         place=recognition.place,
         learning_rate=learning_rate,
         flops_of=functools.partial(_step_flops, model, abstract.params),
-        peak_flops=peak_flops(mesh.devices.flat[0]),
+        peak_flops=peak_flops(placement.mesh.devices.flat[0]),
         evaluate=functools.partial(_validate, recognition, validation, skipped),
         save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
         report=lambda loaded: skipped.add(loaded.problems),
@@ -137,7 +139,10 @@ def _train(
 
 
 def _plan(
-    config: Mapping[str, Any], corpus: Corpus, mesh: Mesh, saved: Mapping[str, Any] | None
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    placement: Placement,
+    saved: Mapping[str, Any] | None,
 ) -> tuple[Meta, TrainPlan]:
     """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
     normalize = normalizer(config["text"]["normalizer"])
@@ -153,7 +158,7 @@ def _plan(
         meta.tokenizer,
         normalize,
         seed=config["seed"],
-        multiple_of=mesh.devices.size * config["train"]["microbatches"],
+        multiple_of=placement.row_shards * config["train"]["microbatches"],
     )
     if saved is not None and meta.plan != plan.fingerprint:
         raise UserError(
@@ -182,22 +187,6 @@ def _optimizer(
     optimizer = construct(Optimizer, section, "config.optimizer", learning_rate=learning_rate)
     axes = nn.get_partition_spec(boxed_params)
     return learning_rate, optimizer.build(nn.unbox(boxed_params), axes)
-
-
-def _shapes_of(plan: TrainPlan) -> Batch:
-    """An all-padding batch of the shortest bucket: its shapes are what initialisation needs."""
-    bucket = plan.buckets[0]
-    rows = bucket.batch_size
-    return Batch(
-        audio=_padding(rows, bucket.num_samples, np.float32),
-        targets={"text": _padding(rows, bucket.num_tokens, np.int32)},
-        example_mask=np.zeros(rows, bool),
-        example_ids=np.zeros(rows, np.uint32),
-    )
-
-
-def _padding(rows: int, length: int, dtype: Any) -> Padded:
-    return Padded(np.zeros((rows, length), dtype), np.zeros((rows, length), bool))
 
 
 def _step_flops(model: nn.Module, params: Any, batch: Batch) -> int:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from jasr.layers.constrain import constrain
 from jasr.layers.parameter import parameter
 
 
@@ -47,7 +48,9 @@ class Linear(nn.Module):
         if self.use_bias:
             bias = parameter(self, "bias", nn.initializers.zeros, self.features, self.out_axes)
             y += bias.astype(y.dtype)
-        return y
+        # Rows are split like the batch, and never over what the next layer contracts whole.
+        split = tuple(None if axis == "embed" else axis for axis in self.out_axes)
+        return constrain(self, y, ("batch", *(None,) * (y.ndim - 1 - len(split)), *split))
 
 
 def fan_in_normal(num_in: int) -> Any:

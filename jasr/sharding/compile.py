@@ -7,6 +7,8 @@ from typing import Any
 import jax
 from absl import logging
 
+from jasr.sharding.placement import Placement
+
 
 class Compiled:
     """A function compiled once for each shape of its last argument.
@@ -15,9 +17,12 @@ class Compiled:
     buckets used so far.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, **jit_options: Any):
+    def __init__(
+        self, function: Callable[..., Any], name: str, placement: Placement, **jit_options: Any
+    ):
         self._jitted = jax.jit(function, **jit_options)
         self._name = name
+        self._placement = placement
         self._programs: dict[tuple, Any] = {}
         self.seconds = 0.0
 
@@ -30,7 +35,8 @@ class Compiled:
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves(args[-1]))
         if shapes not in self._programs:
             start = time.perf_counter()
-            self._programs[shapes] = self._jitted.lower(*args).compile()
+            with self._placement.active():
+                self._programs[shapes] = self._jitted.lower(*args).compile()
             seconds = time.perf_counter() - start
             self.seconds += seconds
             logging.info("compiled %s for batch shapes %s in %.1f s", self._name, shapes, seconds)

@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from orbax.checkpoint import checkpoint_managers
 
 from jasr.errors import UserError
@@ -105,16 +104,19 @@ class Checkpoints:
         with _named_damage(self._folder, step):
             return self._manager.restore(step, args=args)["state"]
 
-    def restore_params(self, step: int, mesh: Mesh) -> Any:
-        """The parameters alone, whole on every device of the mesh.
+    def restore_params(self, step: int, shardings: Any) -> Any:
+        """The parameters alone; shardings: of each, or one for a whole part of the tree.
 
         Raises UserError if the checkpoint is damaged.
         """
-        whole = NamedSharding(mesh, PartitionSpec())
         with _named_damage(self._folder, step):
             saved = self._manager.item_metadata(step)["state"].tree["params"]
             wanted = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole), saved
+                lambda leaf, sharding: jax.ShapeDtypeStruct(
+                    leaf.shape, leaf.dtype, sharding=sharding
+                ),
+                saved,
+                jax.tree.broadcast(shardings, saved),
             )
             with ocp.PyTreeCheckpointer() as checkpointer:
                 return checkpointer.restore(

@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, UInt
 
-from jasr.sharding.rules import Rules, like_parameters, parameter_shardings
+from jasr.sharding.placement import Placement
 from jasr.types import Batch
 
 
@@ -41,24 +40,22 @@ def abstract_state(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     batch: Batch,
-    mesh: Mesh,
-    rules: Rules,
+    placement: Placement,
 ) -> TrainState:
     """The state's shapes, dtypes and shardings; nothing is allocated.
 
     batch: shapes (or arrays) of any batch the model takes.
     """
     boxed = abstract_params(model, batch)
-    shardings = parameter_shardings(boxed, mesh, rules)
+    shardings = placement.parameters(boxed)
     params = nn.unbox(boxed)
     opt_state = jax.eval_shape(optimizer.init, params)
-    scalar = NamedSharding(mesh, PartitionSpec())
     placed = TrainState(
-        step=scalar,
-        nonfinite=scalar,
-        seed=scalar,
+        step=placement.replicated,
+        nonfinite=placement.replicated,
+        seed=placement.replicated,
         params=shardings,
-        opt_state=like_parameters(opt_state, params, shardings, mesh),
+        opt_state=placement.like_parameters(opt_state, params, shardings),
     )
     shapes = TrainState(
         step=jax.ShapeDtypeStruct((), jnp.int32),

@@ -13,7 +13,7 @@ from tiny_models import VOCAB_SIZE, draw, make_batch, make_recognizer, quick_jit
 from jasr.errors import UserError
 from jasr.layers.stack import SAVED
 from jasr.models.conformer_encoder import ConformerEncoder
-from jasr.sharding.rules import DATA_PARALLEL
+from jasr.sharding.presets import DATA_PARALLEL
 from jasr.types import Padded
 
 BATCH = make_batch([13, 20, 7], [3, 5, 1])

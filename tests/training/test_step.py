@@ -1,11 +1,5 @@
 """The step: the same result however the batch is split, padded or composed."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,8 +8,6 @@ import pytest
 from tiny_training import Training, noise_batch
 
 from jasr.types import Batch, Padded
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def gradients(training, batch, microbatches=1):
@@ -87,48 +79,6 @@ def test_an_utterance_counts_the_same_among_any_batch_mates(reference):
     shuffled = jax.tree.map(lambda leaf: leaf[::-1], batch)
     _, metrics = gradients(reference, shuffled)
     np.testing.assert_allclose(metrics["loss"], whole_metrics["loss"], rtol=1e-5)
-
-
-_EIGHT_DEVICES = """
-import json, sys
-import jax, numpy as np
-from tiny_training import Training, noise_batch
-assert jax.device_count() == 8
-training = Training(data=8)
-state, losses = training.state(), []
-step = training.step()
-for number in range(2):
-    state, metrics = step(state, training.place(noise_batch(seed=number)))
-    losses.append([float(metrics["loss"]), float(metrics["gradient_norm"])])
-leaf = jax.tree.leaves(state.params)[0]
-assert len(leaf.sharding.device_set) == 8
-norms = [float(np.linalg.norm(leaf)) for leaf in jax.tree.leaves(state.params)]
-print(json.dumps({"losses": losses, "norms": norms}))
-"""
-
-
-def test_eight_devices_give_one_device_s_training(training):
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
-    }
-    finished = subprocess.run(
-        [sys.executable, "-c", _EIGHT_DEVICES],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-2000:]
-    eight = json.loads(finished.stdout.splitlines()[-1])
-    state, losses, step = training.state(), [], training.step()
-    for number in range(2):
-        state, metrics = step(state, training.place(noise_batch(seed=number)))
-        losses.append([float(metrics["loss"]), float(metrics["gradient_norm"])])
-    norms = [float(np.linalg.norm(leaf)) for leaf in jax.tree.leaves(state.params)]
-    np.testing.assert_allclose(eight["losses"], losses, rtol=1e-4)
-    np.testing.assert_allclose(eight["norms"], norms, rtol=1e-4, atol=1e-5)
 
 
 def test_a_step_is_a_pure_function_of_state_and_batch(training):

@@ -14,8 +14,7 @@ from jasr.models.transformer_encoder import TransformerEncoder
 from jasr.objectives.cross_entropy import CrossEntropy
 from jasr.objectives.ctc import CTC
 from jasr.objectives.objective import Objectives, Weighted
-from jasr.sharding.mesh import make_mesh
-from jasr.sharding.rules import DATA_PARALLEL, shard_batch
+from jasr.sharding.placement import Placement
 from jasr.training.optimizer import LearningRate, Optimizer
 from jasr.training.state import abstract_params, abstract_state, create_state
 from jasr.training.step import train_step
@@ -63,19 +62,17 @@ def noise_batch(rows: int = 8, seed: int = 0) -> Batch:
 
 
 class Training:
-    """A model, an optimizer and a first state, on a mesh of `data` devices."""
+    """A model, an optimizer and a first state, on a mesh."""
 
-    def __init__(self, *, data: int = 1, transformation=None, **optimizer):
+    def __init__(self, *, preset="data_parallel", mesh=None, transformation=None, **optimizer):
         self.model, self.batch = tiny_model(), noise_batch()
-        self.mesh = make_mesh(data=data)
+        self.placement = Placement.from_config({"preset": preset, **(mesh or {})})
         boxed = abstract_params(self.model, self.batch)
         rate = optimizer.pop("learning_rate", LearningRate(peak=1e-2, num_steps=100))
         self.optimizer = transformation or Optimizer(learning_rate=rate, **optimizer).build(
             nn.unbox(boxed), nn.get_partition_spec(boxed)
         )
-        self.abstract = abstract_state(
-            self.model, self.optimizer, self.batch, self.mesh, DATA_PARALLEL
-        )
+        self.abstract = abstract_state(self.model, self.optimizer, self.batch, self.placement)
 
     def state(self, seed: int = 0):
         return create_state(self.model, self.optimizer, self.batch, self.abstract, seed=seed)
@@ -83,7 +80,7 @@ class Training:
     @functools.cache  # noqa: B019 - a few trainings live as long as the test run
     def step(self, microbatches: int = 1):
         """The compiled step; compiled cheaply, as it runs but a few times."""
-        return jax.jit(
+        step = jax.jit(
             functools.partial(
                 train_step,
                 model=self.model,
@@ -94,5 +91,11 @@ class Training:
             compiler_options={"xla_backend_optimization_level": 0},
         )
 
+        def take(state, batch):
+            with self.placement.active():
+                return step(state, batch)
+
+        return take
+
     def place(self, batch: Batch) -> Batch:
-        return shard_batch(batch, self.mesh)
+        return self.placement.shard_batch(batch)

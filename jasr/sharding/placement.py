@@ -1,0 +1,136 @@
+"""Where every array lies: a mesh, and the rules by which its axes split logical axes.
+
+parameter  ──▶ logical axes ("layers", "embed", "mlp") ──▶ rules ──▶ PartitionSpec
+activation ──▶ logical axes ("batch", None, "mlp")     ──▶ rules ──▶ PartitionSpec
+"""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jasr.errors import UserError, nearest
+from jasr.sharding.mesh import make_mesh
+from jasr.sharding.presets import PRESETS, Rules
+from jasr.types import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """A mesh and a strategy on it."""
+
+    mesh: Mesh
+    rules: Rules
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Placement":
+        """From config.mesh: a preset's name, and sizes for `make_mesh`; raises UserError."""
+        sizes = dict(config)
+        preset = sizes.pop("preset")
+        if preset not in PRESETS:
+            raise UserError(f"config.mesh.preset {preset!r} is unknown: {nearest(preset, PRESETS)}")
+        mesh, rules = make_mesh(**sizes), PRESETS[preset]
+        idle = [
+            axis for axis in mesh.axis_names if mesh.shape[axis] > 1 and axis not in _used(rules)
+        ]
+        if idle:
+            raise UserError(
+                f"config.mesh.{idle[0]} is {mesh.shape[idle[0]]}, but the preset {preset!r} splits "
+                f"nothing over it: set it to 1, or choose another preset"
+            )
+        return cls(mesh, rules)
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The whole array on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def rows(self) -> NamedSharding:
+        """The first axis split like the batch."""
+        return NamedSharding(self.mesh, PartitionSpec(self.rules["batch"]))
+
+    @property
+    def row_shards(self) -> int:
+        """Over how many groups of devices the rows of a batch are split."""
+        return self._shards(self.rules["batch"])
+
+    def _shards(self, axes: str | tuple[str, ...] | None) -> int:
+        names = (axes,) if isinstance(axes, str) else axes or ()
+        return math.prod(self.mesh.shape[name] for name in names)
+
+    def shard_batch(self, batch: Batch) -> Batch:
+        """This process's rows of a batch, as global arrays."""
+        return jax.tree.map(
+            lambda leaf: jax.make_array_from_process_local_data(self.rows, leaf), batch
+        )
+
+    def parameters(self, boxed_params: Any) -> Any:
+        """The sharding of each parameter, from the logical axes in its Linen metadata box.
+
+        Raises UserError for a parameter without logical axes, with one that no rule covers, or
+        with one that cannot be split evenly.
+        """
+        return jax.tree_util.tree_map_with_path(
+            lambda path, box: self._parameter(
+                jax.tree_util.keystr(path, simple=True, separator="/"), box
+            ),
+            boxed_params,
+            is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned),
+        )
+
+    def _parameter(self, name: str, box: Any) -> NamedSharding:
+        if not isinstance(box, nn.LogicallyPartitioned):
+            raise UserError(f"parameter {name} has no logical axes: add with_logical_partitioning")
+        unknown = [axis for axis in box.names if axis is not None and axis not in self.rules]
+        if unknown:
+            raise UserError(
+                f"parameter {name} has the logical axis {unknown[0]!r}, which no sharding rule "
+                f"covers; the rules cover {', '.join(self.rules)}"
+            )
+        spec = [None if axis is None else self.rules[axis] for axis in box.names]
+        for axis, size, split in zip(box.names, box.value.shape, spec, strict=True):
+            if size % self._shards(split):
+                raise UserError(
+                    f"parameter {name}: its axis {axis!r} of {size} cannot be split evenly over "
+                    f"{self._shards(split)} devices (config.mesh.{split}): choose a divisor"
+                )
+        return NamedSharding(self.mesh, PartitionSpec(*spec))
+
+    def like_parameters(self, tree: Any, params: Any, shardings: Any) -> Any:
+        """Shardings for a tree that holds copies of the parameters, such as an optimizer's state.
+
+        A leaf whose path ends in a parameter's path and has its shape is placed like it; any
+        other leaf is replicated.
+        """
+        by_path = {
+            path: (leaf.shape, sharding)
+            for (path, leaf), sharding in zip(
+                jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(shardings), strict=True
+            )
+        }
+
+        def sharding(path, leaf) -> NamedSharding:
+            for start in range(len(path)):
+                shape, found = by_path.get(path[start:], (None, self.replicated))
+                if shape == leaf.shape:
+                    return found
+            return self.replicated
+
+        return jax.tree_util.tree_map_with_path(sharding, tree)
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """While it lasts, what is traced places its activations by these rules."""
+        with jax.set_mesh(self.mesh), nn.logical_axis_rules(tuple(self.rules.items())):
+            yield
+
+
+def _used(rules: Rules) -> set[str]:
+    axes = [(axis,) if isinstance(axis, str) else axis or () for axis in rules.values()]
+    return {name for names in axes for name in names}
