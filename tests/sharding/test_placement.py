@@ -120,7 +120,6 @@ for preset, mesh in json.loads(sys.argv[1]):
 MESHES = [
     ("data_parallel", {}, 1.0),
     ("data_parallel", {"data": 8}, 1.0),
-    ("fsdp", {"fsdp": 8}, 0.2),
     ("fsdp", {"data": 2, "fsdp": 4}, 0.3),
     ("fsdp_tensor", {"data": 2, "fsdp": 2, "tensor": 2}, 0.35),
 ]
