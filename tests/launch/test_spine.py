@@ -4,6 +4,7 @@ import json
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 import soundfile
@@ -33,8 +34,6 @@ def parameters(workdir, step):
 
 
 def assert_same_parameters(one, other):
-    import jax
-
     for (path, a), b in zip(
         jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True
     ):
