@@ -11,6 +11,10 @@ class UserError(Exception):
     """Something the user gave cannot be used; the message is one complete line."""
 
 
+class Preempted(Exception):
+    """The machine is being taken away; all is saved, and the same command goes on later."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """'did you mean X?' for a misspelt name, else the list of choices."""
     choices = sorted(choices)

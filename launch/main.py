@@ -10,17 +10,19 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from jasr.errors import UserError, nearest
+from jasr.errors import Preempted, UserError, nearest
 from launch.compilation_cache import use_compilation_cache
 
+# EX_TEMPFAIL of sysexits.h: the same command, run again, goes on.
+RESTART = 75
 OVERRIDE = re.compile(r"--?(no)?(?P<flag>\w+?)\.(?P<path>[\w.\[\]-]+)(=.*)?")
 
 
 def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
     """Parses the flags and runs `main(argv)`, argv as absl gives it: what is no flag.
 
-    Ends the process: with 0; with 1 and one line for a UserError or a flag that cannot be used,
-    a misspelt or mistyped `--config.x.y` among them.
+    Ends the process: with 0; with RESTART where it was preempted; with 1 and one line for a
+    UserError or a flag that cannot be used, a misspelt or mistyped `--config.x.y` among them.
     """
     use_compilation_cache()
     app.run(lambda argv: _run_main(main, argv), flags_parser=_parse_flags)
@@ -29,6 +31,9 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
 def _run_main(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> None:
     try:
         main(argv)
+    except Preempted as notice:
+        print(notice, file=sys.stderr)
+        sys.exit(RESTART)
     except UserError as error:
         _fail(_with_config(str(error)))
 

@@ -31,11 +31,12 @@ from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding.compile import Compiled
 from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
-from jasr.training.checkpoint import Checkpoints, has_finished
+from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint, has_finished
 from jasr.training.flops import matmul_flops, peak_flops
 from jasr.training.loop import LoopConfig, train
 from jasr.training.metrics import MetricsWriter
 from jasr.training.optimizer import LearningRate, Optimizer
+from jasr.training.preemption import Preemption
 from jasr.training.state import TrainState, abstract_params, abstract_state, create_state
 from jasr.training.step import train_step
 from jasr.types import Batch
@@ -45,7 +46,7 @@ VALIDATION_FIGURES = ("wer", "cer")
 
 
 def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -> TrainState:
-    """Trains what the config describes in the workdir, from its last checkpoint if it has one.
+    """Trains what the config describes in the workdir, from its last whole checkpoint if any.
 
     Raises UserError for whatever the user can mend.
     """
@@ -56,7 +57,16 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     # Closed on every way out: its threads outlive a refusal otherwise.
     checkpoints = Checkpoints(folder, keep=config["train"]["keep_checkpoints"])
     with contextlib.closing(checkpoints):
-        return _train(folder, config, corpus, validation, checkpoints, data_dir)
+        while True:
+            try:
+                return _train(folder, config, corpus, validation, checkpoints, data_dir)
+            except DamagedCheckpoint as damage:
+                if checkpoints.steps() == [damage.step]:
+                    raise
+                aside = checkpoints.set_aside(damage.step)
+                logging.warning(
+                    "%s: kept as %s; going on from the checkpoint before it", damage.what, aside
+                )
 
 
 def _train(
@@ -120,20 +130,23 @@ def _train(
     loop = {
         key: settings[key] for key in settings if key not in ("microbatches", "keep_checkpoints")
     }
-    state = train(
-        state,
-        batches,
-        config=construct(LoopConfig, loop, "config.train"),
-        step=step,
-        place=recognition.place,
-        learning_rate=learning_rate,
-        flops_of=functools.partial(_step_flops, model, abstract.params),
-        peak_flops=peak_flops(placement.mesh.devices.flat[0]),
-        evaluate=functools.partial(_validate, recognition, validation, skipped),
-        save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
-        report=lambda loaded: skipped.add(loaded.problems),
-        writer=writer,
-    )
+    preemption = Preemption()
+    with preemption.watching():
+        state = train(
+            state,
+            batches,
+            config=construct(LoopConfig, loop, "config.train"),
+            step=step,
+            place=recognition.place,
+            learning_rate=learning_rate,
+            flops_of=functools.partial(_step_flops, model, abstract.params),
+            peak_flops=peak_flops(placement.mesh.devices.flat[0]),
+            evaluate=functools.partial(_validate, recognition, validation, skipped),
+            save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
+            report=lambda loaded: skipped.add(loaded.problems),
+            preempted=preemption.reached,
+            writer=writer,
+        )
     writer.close()
     return state
 
@@ -146,10 +159,11 @@ def _plan(
 ) -> tuple[Meta, TrainPlan]:
     """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
     normalize = normalizer(config["text"]["normalizer"])
+    shards = placement.row_shards * config["train"]["microbatches"]
     if saved is None:
         tokenizer = build_tokenizer(config["text"], corpus, normalize)
         statistics = _statistics(config["model"]["log_mel"], corpus)
-        meta = Meta(config, tokenizer, statistics, plan="", data_dir=None)
+        meta = Meta(config, tokenizer, statistics, plan="", rows=shards, data_dir=None)
     else:
         meta = dataclasses.replace(Meta.from_dict(saved), config=config)
     plan = train_plan(
@@ -158,12 +172,19 @@ def _plan(
         meta.tokenizer,
         normalize,
         seed=config["seed"],
-        multiple_of=placement.row_shards * config["train"]["microbatches"],
+        multiple_of=meta.rows,
     )
     if saved is not None and meta.plan != plan.fingerprint:
         raise UserError(
             f"corpus {corpus.name!r} is no longer what this workdir was trained on: prepare it "
             f"from the source it had, or give another --workdir"
+        )
+    uneven = [bucket.batch_size for bucket in plan.buckets if bucket.batch_size % shards]
+    if uneven:
+        raise UserError(
+            f"this run began with batches in multiples of {meta.rows} rows, and one of "
+            f"{uneven[0]} cannot be split evenly over {shards} (config.mesh: data x fsdp, times "
+            f"config.train.microbatches): choose a mesh that divides it"
         )
     return dataclasses.replace(meta, plan=plan.fingerprint), plan
 

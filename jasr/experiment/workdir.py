@@ -26,6 +26,7 @@ FREE_KEYS = (
     "data.num_workers",
     "decoding",
     "evaluation",
+    "mesh",
 )
 
 
@@ -38,6 +39,8 @@ class Meta:
 
     statistics:  mean and std of each mel band, where the front end normalises by them.
     plan:        fingerprint of the order of the training data.
+    rows:        every batch has a multiple of so many rows; set by the mesh the run began on, so
+                 that the order stays what it was when it goes on on another.
     data_dir:    where the prepared corpora lay; None for TFDS's own folder.
     """
 
@@ -45,6 +48,7 @@ class Meta:
     tokenizer: Tokenizer
     statistics: Mapping[str, list[float]] | None
     plan: str
+    rows: int
     data_dir: str | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,6 +57,7 @@ class Meta:
             "tokenizer": self.tokenizer.to_dict(),
             "statistics": self.statistics,
             "plan": self.plan,
+            "rows": self.rows,
             "data_dir": self.data_dir,
         }
 
@@ -63,7 +68,8 @@ class Meta:
             tokenizer=tokenizer_from_dict(saved["tokenizer"]),
             statistics=saved["statistics"],
             plan=saved["plan"],
-            data_dir=saved.get("data_dir"),
+            rows=saved["rows"],
+            data_dir=saved["data_dir"],
         )
 
 

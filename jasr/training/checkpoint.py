@@ -20,6 +20,16 @@ from jasr.errors import UserError
 from jasr.training.state import TrainState
 
 
+class DamagedCheckpoint(UserError):
+    """A checkpoint that cannot be read: its step, and what is wrong."""
+
+    def __init__(self, step: int, what: str):
+        super().__init__(
+            f"{what}: delete that folder, and the checkpoint before it is the last one"
+        )
+        self.step, self.what = step, what
+
+
 def has_finished(workdir: Path) -> bool:
     """Whether the workdir holds a finished checkpoint, by the folders' names alone."""
     return any(folder.name.isdigit() for folder in (workdir / "checkpoints").glob("*"))
@@ -146,6 +156,15 @@ class Checkpoints:
                 f"{'; '.join(differing[:8])}{' ...' if len(differing) > 8 else ''}"
             )
 
+    def set_aside(self, step: int) -> Path:
+        """Renames a step's folder, so that it is no checkpoint any more; where it lies now."""
+        aside = self._folder / f"damaged-{step}"
+        while aside.exists():
+            aside = aside.with_name(f"{aside.name}-again")
+        (self._folder / str(step)).rename(aside)
+        self._manager.reload()
+        return aside
+
     def wait(self) -> None:
         """Blocks until every save has finished; raises UserError if one failed."""
         with _named_failures(self._folder):
@@ -187,8 +206,8 @@ def _named_damage(folder: Path, step: int) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(
+        raise DamagedCheckpoint(
+            step,
             f"checkpoint {folder / str(step)} is incomplete or damaged "
-            f"({' '.join(str(error).split())[:200]}): delete that folder, and the same command "
-            f"goes on from the checkpoint before it"
+            f"({' '.join(str(error).split())[:200]})",
         ) from error

@@ -3,6 +3,7 @@
 batches ─▶ step ─▶ step ─▶ ...          every log_every:       metrics.jsonl, progress line
                                         every evaluate_every:  validation, checkpoint
                                         every checkpoint_every: checkpoint
+                                        at a preemption notice: checkpoint, and an end
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import jax
 from absl import logging
 from tqdm import tqdm
 
-from jasr.errors import UserError
+from jasr.errors import Preempted, UserError
 from jasr.pipeline.loader import LoadedBatch
 from jasr.sharding.compile import Compiled
 from jasr.training.metrics import MetricsWriter
@@ -95,16 +96,19 @@ def train(
     evaluate: Callable[[TrainState], dict[str, float]],
     save: Callable[[TrainState, dict[str, float] | None], None],
     report: Callable[[LoadedBatch], None],
+    preempted: Callable[[int], bool],
     writer: MetricsWriter,
 ) -> TrainState:
     """Takes the steps from state.step to config.num_steps; returns the last state.
 
-    place:    puts a batch of this process's rows on the devices.
-    flops_of: model FLOPs of one step on a batch.
-    evaluate: validation figures of a state, "wer" among them.
-    save:     starts writing a checkpoint.
-    report:   takes note of utterances that could not be loaded.
-    Raises UserError after config.max_nonfinite steps in a row without a finite gradient.
+    place:     puts a batch of this process's rows on the devices.
+    flops_of:  model FLOPs of one step on a batch.
+    evaluate:  validation figures of a state, "wer" among them.
+    save:      starts writing a checkpoint.
+    report:    takes note of utterances that could not be loaded.
+    preempted: whether to save after a step and stop.
+    Raises Preempted when it has done so, and UserError after config.max_nonfinite steps in a row
+    without a finite gradient.
     """
     start_step = int(state.step)
     flops: dict[tuple[int, ...], int] = {}
@@ -144,8 +148,12 @@ def train(
             writer.write(number, {f"validation/{name}": value for name, value in figures.items()})
             shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
             progress.write(f"step {number}: validation {shown}")
-        if figures or number % config.checkpoint_every == 0:
+        stop = not last and preempted(number)
+        if figures or stop or number % config.checkpoint_every == 0:
             save(state, figures)
+        if stop:
+            progress.close()
+            raise Preempted(f"preempted: saved at step {number}; the same command goes on from it")
         if figures:
             interval = Interval()
     progress.close()

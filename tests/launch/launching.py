@@ -8,30 +8,33 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(module: str, *flags: str) -> subprocess.Popen:
+def start(module: str, *flags: str, devices: int = 1) -> subprocess.Popen:
     """`python -m launch.MODULE FLAGS`; compiled cheaply, as it runs but a few steps."""
-    cheaply = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+    xla_flags = (
+        "--xla_backend_optimization_level=0",
+        f"--xla_force_host_platform_device_count={devices}",
+    )
     return subprocess.Popen(
         [sys.executable, "-m", f"launch.{module}", *flags],
         cwd=ROOT,
-        env=os.environ | cheaply,
+        env=os.environ | {"XLA_FLAGS": " ".join(xla_flags)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def launch(module: str, *flags: str) -> str:
+def launch(module: str, *flags: str, devices: int = 1) -> str:
     """What the entry point printed; fails the test if it did not end well."""
-    process = start(module, *flags)
+    process = start(module, *flags, devices=devices)
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, f"{out}\n{err}"
     return out
 
 
-def refuse(module: str, *flags: str) -> str:
+def refuse(module: str, *flags: str, devices: int = 1) -> str:
     """The one line with which the entry point refuses; fails if it does not, or says more."""
-    process = start(module, *flags)
+    process = start(module, *flags, devices=devices)
     out, err = process.communicate(timeout=600)
     assert process.returncode == 1, f"{out}\n{err}"
     assert "Traceback" not in err, err

@@ -1,6 +1,7 @@
 """The whole way, in real processes: prepare, train, kill, resume, evaluate, transcribe."""
 
 import json
+import shutil
 import signal
 import time
 
@@ -79,6 +80,22 @@ def test_a_killed_run_resumes_bit_for_bit(trained, spoken, tmp_path):
     assert losses[0] == losses[1]
 
 
+def test_a_preempted_run_saves_and_asks_to_be_started_again(trained, spoken, tmp_path):
+    workdir = tmp_path / "preempted"
+    flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
+    rarely = ("--config.train.checkpoint_every=8", "--config.train.log_every=1")
+    process = start("train", *flags, *rarely)
+    while not (workdir / "metrics.jsonl").exists() or not (workdir / "metrics.jsonl").read_text():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    error = process.communicate()[1]
+    assert process.returncode == 75, error
+    assert "preempted: saved at step" in error
+    launch("train", *flags)
+    assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
+
+
 def test_evaluation_needs_the_workdir_alone(trained):
     printed = launch("evaluate", f"--workdir={trained}", "--split=test")
     assert "word error rate" in printed
@@ -135,17 +152,19 @@ def test_a_workdir_without_a_checkpoint_is_named(tmp_path):
     assert "launch.train" in line
 
 
-def test_an_incomplete_checkpoint_is_named(trained, spoken, tmp_path):
-    import shutil
-
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(trained, spoken, tmp_path):
     workdir = tmp_path / "damaged"
     shutil.copytree(trained, workdir)
-    for part in (workdir / "checkpoints" / "8" / "state").rglob("*"):
-        if (part.is_file() and "ocdbt" in str(part.name)) or part.name == "manifest.ocdbt":
+    last = workdir / "checkpoints" / "8"
+    for part in (last / "state").rglob("*"):
+        if (part.is_file() and "ocdbt" in part.name) or part.name == "manifest.ocdbt":
             part.unlink()
-    line = refuse("train", CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
-    assert str(workdir / "checkpoints" / "8") in line
+    line = refuse("evaluate", f"--workdir={workdir}", "--checkpoint=last")
+    assert str(last) in line
     assert "incomplete or damaged" in line
+    launch("train", CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
+    assert last.with_name("damaged-8").is_dir()
+    assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
 
 
 def test_a_recording_that_is_too_long_is_refused(trained, tmp_path):

@@ -1,0 +1,64 @@
+"""A run goes on on another mesh: the same order, the same losses to rounding."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from launching import launch, refuse
+
+FLAGS = (
+    "--config=configs/quickstart.py:smoke",
+    "--config.data.num_buckets=1",
+    "--config.data.batch_seconds=32",
+    "--config.train.num_steps=6",
+    "--config.train.evaluate_every=6",
+    "--config.train.keep_checkpoints=3",
+)
+
+
+def losses(workdir):
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
+    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+
+
+@pytest.fixture(scope="module")
+def begun(spoken, tmp_path_factory):
+    """A run of six steps on eight devices, each with a slice of every parameter."""
+    workdir = tmp_path_factory.mktemp("mesh") / "fsdp"
+    flags = (*FLAGS, f"--workdir={workdir}", f"--data_dir={spoken}")
+    launch("train", *flags, "--config.mesh.preset=fsdp", "--config.mesh.fsdp=8", devices=8)
+    return workdir
+
+
+def from_step_two(begun, folder):
+    """What a run killed after its second step has left."""
+    shutil.copytree(begun, folder)
+    for step in ("4", "6"):
+        shutil.rmtree(folder / "checkpoints" / step)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("mesh", "devices"),
+    [
+        ({"preset": "fsdp_tensor", "data": 2, "tensor": 2}, 4),
+        ({"preset": "data_parallel"}, 1),
+    ],
+    ids=["four, other axes", "one"],
+)
+def test_a_run_goes_on_on_other_devices(begun, spoken, tmp_path, mesh, devices):
+    workdir = from_step_two(begun, tmp_path / "moved")
+    flags = (*FLAGS, f"--workdir={workdir}", f"--data_dir={spoken}")
+    asked = [f"--config.mesh.{key}={value}" for key, value in mesh.items()]
+    launch("train", *flags, *asked, devices=devices)
+    before, after = losses(begun), losses(workdir)
+    assert after.keys() == {2, 4, 6}
+    np.testing.assert_allclose([after[s] for s in (2, 4, 6)], [before[s] for s in (2, 4, 6)], 1e-4)
+
+
+def test_a_mesh_that_does_not_divide_the_batches_is_refused(begun, spoken, tmp_path):
+    workdir = from_step_two(begun, tmp_path / "moved")
+    flags = (*FLAGS, f"--workdir={workdir}", f"--data_dir={spoken}")
+    line = refuse("train", *flags, "--config.mesh.data=3", devices=3)
+    assert "cannot be split evenly over 3" in line
