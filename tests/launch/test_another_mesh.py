@@ -62,3 +62,12 @@ def test_a_mesh_that_does_not_divide_the_batches_is_refused(begun, spoken, tmp_p
     flags = (*FLAGS, f"--workdir={workdir}", f"--data_dir={spoken}")
     line = refuse("train", *flags, "--config.mesh.data=3", devices=3)
     assert "cannot be split evenly over 3" in line
+
+
+def test_evaluation_is_the_same_on_the_training_s_devices_and_on_one(begun):
+    def scored(devices):
+        launch("evaluate", f"--workdir={begun}", "--split=test", devices=devices)
+        lines = (begun / "eval" / "test" / "utterances.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    assert scored(devices=8) == scored(devices=1)
