@@ -86,6 +86,7 @@ def test_one_compilation_for_each_shape(placement):
 
 _EIGHT_DEVICES = """
 import json
+import math
 import sys
 import jax
 import numpy as np
@@ -110,6 +111,8 @@ for preset, mesh in json.loads(sys.argv[1]):
     for number in range(2):
         state, metrics = step(state, training.place(noise_batch(seed=number)))
         losses.append([float(metrics["loss"]), float(metrics["gradient_norm"])])
+    leaf = jax.tree.leaves(state.params)[0]
+    assert len(leaf.sharding.device_set) == math.prod(mesh.values())
     held = sum(leaf.addressable_shards[0].data.size for leaf in jax.tree.leaves(state))
     total = sum(leaf.size for leaf in jax.tree.leaves(state))
     norms = [float(np.linalg.norm(leaf)) for leaf in jax.tree.leaves(state.params)]
