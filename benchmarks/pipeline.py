@@ -1,7 +1,7 @@
 """How fast audio is loaded, and how much of it is padding.
 
-    python benchmarks/pipeline.py --config=configs/fsdd.py --data_dir=DATA_DIR
-    python benchmarks/pipeline.py --config=configs/fsdd.py --manifest=../shared/data/fsdd
+    python -m benchmarks.pipeline --config=configs/fsdd.py --data_dir=DATA_DIR
+    python -m benchmarks.pipeline --config=configs/fsdd.py --manifest=../shared/data/fsdd
 
 Prints audio seconds loaded per second with each number of workers, as medians over rounds that
 alternate between the numbers; the time the workers take to start is not counted.

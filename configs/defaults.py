@@ -53,9 +53,13 @@ def get_defaults() -> ConfigDict:
         {"peak": 1e-3, "schedule": "cosine", "warmup_steps": 200, "final_fraction": 0.0}
     )
 
-    # All in steps. microbatches splits a batch in memory; the result stays the same.
+    # compiler: jit, or pmap for data_parallel in one process. precompile: compile the step for each
+    # bucket before the first, and say what memory each needs. microbatches splits a batch in
+    # memory; the result stays the same. The rest is in steps.
     config.train = ConfigDict(
         {
+            "compiler": "jit",
+            "precompile": False,
             "num_steps": 1000,
             "microbatches": 1,
             "log_every": 20,

@@ -19,6 +19,7 @@ from jasr.experiment.pictures import pictures_of
 from jasr.experiment.recognition import METHODS, Recognition
 from jasr.experiment.workdir import Meta
 from jasr.pipeline.skip_report import SkipReport
+from jasr.sharding.mesh import TooFewDevices
 from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import Checkpoints
 
@@ -126,10 +127,10 @@ def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recogniti
 
 
 def _placement(config: Mapping[str, Any]) -> Placement:
-    """That of the training, or where this machine has other devices, rows split over them all."""
+    """That of the training, or where its devices are not at hand, rows split over all there are."""
     try:
         return Placement.from_config(config)
-    except UserError:
+    except TooFewDevices:
         return Placement.from_config({"preset": "data_parallel", "data": 0})
 
 

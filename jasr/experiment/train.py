@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
-from jasr.errors import UserError
+from jasr.errors import UserError, nearest
 from jasr.evaluation.recognition import score
 from jasr.evaluation.scoring import summarize
 from jasr.experiment.construct import construct
@@ -29,7 +29,9 @@ from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding.compile import Compiled
+from jasr.sharding.memory import Memory
 from jasr.sharding.placement import Placement
+from jasr.sharding.pmap import pmap_step, rows_of_devices
 from jasr.text.normalizer import normalizer
 from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint, has_finished
 from jasr.training.flops import matmul_flops, peak_flops
@@ -43,6 +45,8 @@ from jasr.types import Batch
 
 # Figures of a validation that are logged; the first decides which checkpoint is best.
 VALIDATION_FIGURES = ("wer", "cer")
+# Keys of config.train that are not the loop's.
+STEP_AND_CHECKPOINT_KEYS = ("compiler", "precompile", "microbatches", "keep_checkpoints")
 
 
 def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -> TrainState:
@@ -114,22 +118,10 @@ def _train(
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
-    step = Compiled(
-        functools.partial(
-            train_step,
-            model=model,
-            objective=build_objective(config["objective"]),
-            optimizer=optimizer,
-            microbatches=settings["microbatches"],
-        ),
-        "train step",
-        placement,
-        donate_argnums=0,
-        out_shardings=(jax.tree.map(lambda leaf: leaf.sharding, abstract), placement.replicated),
-    )
-    loop = {
-        key: settings[key] for key in settings if key not in ("microbatches", "keep_checkpoints")
-    }
+    step = _compiled_step(config, model, optimizer, abstract, placement)
+    if settings["precompile"]:
+        _precompile(step, state, plan)
+    loop = {key: value for key, value in settings.items() if key not in STEP_AND_CHECKPOINT_KEYS}
     preemption = Preemption()
     with preemption.watching():
         state = train(
@@ -137,7 +129,6 @@ def _train(
             batches,
             config=construct(LoopConfig, loop, "config.train"),
             step=step,
-            place=recognition.place,
             learning_rate=learning_rate,
             flops_of=functools.partial(_step_flops, model, abstract.params),
             peak_flops=peak_flops(placement.mesh.devices.flat[0]),
@@ -208,6 +199,51 @@ def _optimizer(
     optimizer = construct(Optimizer, section, "config.optimizer", learning_rate=learning_rate)
     axes = nn.get_partition_spec(boxed_params)
     return learning_rate, optimizer.build(nn.unbox(boxed_params), axes)
+
+
+def _compiled_step(
+    config: Mapping[str, Any],
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    abstract: TrainState,
+    placement: Placement,
+) -> Compiled:
+    """The train step, by the compiler that config.train names."""
+    compiler = config["train"]["compiler"]
+    step = functools.partial(
+        train_step,
+        model=model,
+        objective=build_objective(config["objective"]),
+        optimizer=optimizer,
+        microbatches=config["train"]["microbatches"],
+    )
+    if compiler == "jit":
+        placed = jax.tree.map(lambda leaf: leaf.sharding, abstract)
+        jitted = jax.jit(step, donate_argnums=0, out_shardings=(placed, placement.replicated))
+        return Compiled(jitted, "train step", place=placement.shard_batch, tracing=placement.active)
+    if compiler == "pmap":
+        place = functools.partial(rows_of_devices, placement)
+        return Compiled(pmap_step(step, placement), "train step", place=place)
+    raise UserError(
+        f"config.train.compiler {compiler!r} is unknown: {nearest(compiler, ('jit', 'pmap'))}"
+    )
+
+
+def _precompile(step: Compiled, state: TrainState, plan: TrainPlan) -> None:
+    """Compiles the step for every bucket and says what memory each needs."""
+    for bucket in plan.buckets:
+        before = step.seconds
+        batch = empty_batch(
+            bucket.batch_size // jax.process_count(),
+            samples=bucket.num_samples,
+            tokens=bucket.num_tokens,
+        )
+        memory = Memory.of(step.program(state, step.place(batch)))
+        print(
+            f"compiled {bucket.batch_size} x {bucket.num_samples / plan.selection.sample_rate:.1f} "
+            f"s in {step.seconds - before:.1f} s: {memory}",
+            flush=True,
+        )
 
 
 def _step_flops(model: nn.Module, params: Any, batch: Batch) -> int:

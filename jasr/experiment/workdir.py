@@ -17,6 +17,8 @@ from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 # Keys that say when and where, not what: a run may go on with others.
 FREE_KEYS = (
+    "train.compiler",
+    "train.precompile",
     "train.num_steps",
     "train.log_every",
     "train.evaluate_every",

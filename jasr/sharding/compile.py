@@ -2,28 +2,39 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
 from absl import logging
 
-from jasr.sharding.placement import Placement
+from jasr.types import Batch
 
 
 class Compiled:
-    """A function compiled once for each shape of its last argument.
+    """A jitted function, compiled once for each shape of its last argument, a batch.
 
     The shapes that training meets are those of the bucket table, so `count` is the number of
     buckets used so far.
+
+    jitted:  from jax.jit, or anything with its `lower`.
+    place:   puts this process's rows of a batch on the devices as `jitted` takes them.
+    tracing: what to be in while it is traced, `Placement.active` say.
     """
 
     def __init__(
-        self, function: Callable[..., Any], name: str, placement: Placement, **jit_options: Any
+        self,
+        jitted: Any,
+        name: str,
+        *,
+        place: Callable[[Batch], Batch],
+        tracing: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ):
-        self._jitted = jax.jit(function, **jit_options)
+        self._jitted = jitted
         self._name = name
-        self._placement = placement
-        self._programs: dict[tuple, Any] = {}
+        self._tracing = tracing
+        self.place = place
+        self._programs: dict[tuple, jax.stages.Compiled] = {}
         self.seconds = 0.0
 
     @property
@@ -31,13 +42,17 @@ class Compiled:
         """Number of compilations so far."""
         return len(self._programs)
 
-    def __call__(self, *args: Any) -> Any:
+    def program(self, *args: Any) -> jax.stages.Compiled:
+        """The compiled program for arguments (arrays or shapes) such as these."""
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves(args[-1]))
         if shapes not in self._programs:
             start = time.perf_counter()
-            with self._placement.active():
+            with self._tracing():
                 self._programs[shapes] = self._jitted.lower(*args).compile()
             seconds = time.perf_counter() - start
             self.seconds += seconds
             logging.info("compiled %s for batch shapes %s in %.1f s", self._name, shapes, seconds)
-        return self._programs[shapes](*args)
+        return self._programs[shapes]
+
+    def __call__(self, *args: Any) -> Any:
+        return self.program(*args)(*args)

@@ -16,10 +16,14 @@ from jasr.errors import UserError
 AXES = ("data", "fsdp", "tensor")
 
 
+class TooFewDevices(UserError):
+    """The mesh that was asked for needs other devices than are at hand."""
+
+
 def make_mesh(*, data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
     """A mesh of data x fsdp x tensor devices; an axis of 0 takes all that the others leave.
 
-    Raises UserError for sizes that the devices at hand do not allow.
+    Raises UserError for sizes that are none, TooFewDevices for those the devices do not allow.
     """
     devices = jax.devices()
     sizes = _fill({"data": data, "fsdp": fsdp, "tensor": tensor}, len(devices))
@@ -38,12 +42,12 @@ def _fill(wanted: dict[str, int], num_devices: int) -> tuple[int, ...]:
         )
     given = math.prod(size for size in wanted.values() if size)
     if given > num_devices:
-        raise UserError(
+        raise TooFewDevices(
             f"config.mesh asks for {given} devices ({text}), but {there}: lower an axis, or set "
             f"one to 0 to take all"
         )
     if 0 in wanted.values() and num_devices % given:
-        raise UserError(
+        raise TooFewDevices(
             f"config.mesh asks for {text}, but {there}, which {given} does not divide: choose "
             f"sizes whose product does"
         )

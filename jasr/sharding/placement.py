@@ -60,6 +60,11 @@ class Placement:
         """Over how many groups of devices the rows of a batch are split."""
         return self._shards(self.rules["batch"])
 
+    @property
+    def splits_parameters(self) -> bool:
+        """Whether any axis of a parameter is split over devices."""
+        return any(self._shards(axes) > 1 for name, axes in self.rules.items() if name != "batch")
+
     def _shards(self, axes: str | tuple[str, ...] | None) -> int:
         names = (axes,) if isinstance(axes, str) else axes or ()
         return math.prod(self.mesh.shape[name] for name in names)

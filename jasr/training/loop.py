@@ -89,7 +89,6 @@ def train(
     *,
     config: LoopConfig,
     step: Compiled,
-    place: Callable[[Batch], Batch],
     learning_rate: Callable[[int], Any],
     flops_of: Callable[[Batch], int],
     peak_flops: float | None,
@@ -101,7 +100,6 @@ def train(
 ) -> TrainState:
     """Takes the steps from state.step to config.num_steps; returns the last state.
 
-    place:     puts a batch of this process's rows on the devices.
     flops_of:  model FLOPs of one step on a batch.
     evaluate:  validation figures of a state, "wer" among them.
     save:      starts writing a checkpoint.
@@ -122,7 +120,7 @@ def train(
         if shape not in flops:
             flops[shape] = flops_of(loaded.batch)
             progress.set_description_str(f"compile {shape[0]} x {shape[1]}")
-        state, metrics = step(state, place(loaded.batch))
+        state, metrics = step(state, step.place(loaded.batch))
         progress.set_description_str("train", refresh=False)
         interval.add(metrics, loaded, flops[shape])
         interval.limit_run_ahead()

@@ -28,12 +28,16 @@ def train_step(
     objective: Objectives,
     optimizer: optax.GradientTransformation,
     microbatches: int = 1,
+    axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """The next state, and the step's raw terms, loss and gradient norm.
 
     The result does not depend on `microbatches`, apart from dropout's draws and float rounding:
     each term is divided once, by its count over the whole batch. A step whose loss or gradient
     is not finite changes only the counters.
+
+    axis_name: of a pmap each of whose devices is given a share of the batch's rows; None where
+    the batch is whole, as it is under jit.
     """
     key = jax.random.fold_in(jax.random.key(state.seed), state.step)
     weights = objective.weights(state.step)
@@ -46,19 +50,22 @@ def train_step(
 
     # Counts depend on masks alone, so the compiler drops this pass through the model.
     counts = {name: s.count for name, s in sums_of(state.params, batch, key).items()}
+    counts = _sum_over_devices(counts, axis_name)
 
     def loss_of(params: Any, part: Batch, dropout_key: Array) -> tuple[Array, dict[str, Sum]]:
         sums = sums_of(params, part, dropout_key)
         return objective.total(sums, counts, weights), sums
 
     def measure(part: Batch, number: Array) -> tuple[Array, dict[str, Sum], Any]:
-        dropout_key = jax.random.fold_in(key, number)
+        dropout_key = _own_key(jax.random.fold_in(key, number), axis_name)
         (loss, sums), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             state.params, part, dropout_key
         )
         return loss, sums, gradients
 
-    loss, sums, gradients = sum_over_parts(measure, batch, microbatches)
+    loss, sums, gradients = _sum_over_devices(
+        sum_over_parts(measure, batch, microbatches), axis_name
+    )
     gradient_norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -82,6 +89,15 @@ def train_step(
         "nonfinite": next_state.nonfinite,
     }
     return next_state, metrics
+
+
+def _sum_over_devices(tree: Any, axis_name: str | None) -> Any:
+    return tree if axis_name is None else jax.lax.psum(tree, axis_name)
+
+
+def _own_key(key: Array, axis_name: str | None) -> Array:
+    """Each device draws for its own rows."""
+    return key if axis_name is None else jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
 
 def sum_over_parts(measure: Callable[[Batch, Array], Any], batch: Batch, parts: int) -> Any:

@@ -1,6 +1,7 @@
 """A run goes on on another mesh: the same order, the same losses to rounding."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -62,6 +63,25 @@ def test_a_mesh_that_does_not_divide_the_batches_is_refused(begun, spoken, tmp_p
     flags = (*FLAGS, f"--workdir={workdir}", f"--data_dir={spoken}")
     line = refuse("train", *flags, "--config.mesh.data=3", devices=3)
     assert "cannot be split evenly over 3" in line
+
+
+def test_pmap_trains_alike_and_every_bucket_is_compiled_before_the_first_step(
+    begun, spoken, tmp_path
+):
+    flags = (*FLAGS, f"--workdir={tmp_path}", f"--data_dir={spoken}")
+    pmap = ("--config.train.compiler=pmap", "--config.mesh.data=8", "--config.train.precompile")
+    printed = launch("train", *flags, *pmap, devices=8)
+    before, after = losses(begun), losses(tmp_path)
+    np.testing.assert_allclose([after[s] for s in (2, 4, 6)], [before[s] for s in (2, 4, 6)], 1e-4)
+    told = re.search(r"compiled 8 x .* MB a device \(.* arguments, .* temporaries\)\n", printed)
+    assert told
+    assert told.end() < printed.index("step 6: validation")
+
+
+def test_pmap_of_what_is_split_is_refused(spoken, tmp_path):
+    flags = (*FLAGS, f"--workdir={tmp_path}", f"--data_dir={spoken}", "--config.mesh.fsdp=2")
+    pmap = ("--config.train.compiler=pmap", "--config.mesh.preset=fsdp")
+    assert "keeps all parameters on every device" in refuse("train", *flags, *pmap, devices=2)
 
 
 def test_evaluation_is_the_same_on_the_training_s_devices_and_on_one(begun):
