@@ -1,8 +1,9 @@
 """Checkpoints: the last and the best, written in the background by Orbax.
 
-WORKDIR/checkpoints/STEP/state   the TrainState
-                         meta    config, tokenizer, bucket table ...: all that
-                                 evaluation or a resumed run needs beside the state
+WORKDIR/checkpoints/STEP/state      the TrainState
+                         checksums  of each of its arrays
+                         meta       config, tokenizer, bucket table ...: all that
+                                    evaluation or a resumed run needs beside the state
 """
 
 import contextlib
@@ -14,9 +15,11 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+import tensorstore as ts
 from orbax.checkpoint import checkpoint_managers
 
 from jasr.errors import UserError
+from jasr.training.checksum import checksums
 from jasr.training.state import TrainState
 
 
@@ -58,6 +61,7 @@ class Checkpoints:
                 # Named here, so that a manager that has saved nothing yet can read.
                 item_handlers={
                     "state": ocp.StandardCheckpointHandler(),
+                    "checksums": ocp.JsonCheckpointHandler(),
                     "meta": ocp.JsonCheckpointHandler(),
                 },
                 options=ocp.CheckpointManagerOptions(
@@ -93,7 +97,11 @@ class Checkpoints:
         Raises UserError if an earlier save failed, on a full disk say.
         """
         step = int(state.step)
-        items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            checksums=ocp.args.JsonSave(checksums(state)),
+            meta=ocp.args.JsonSave(meta),
+        )
         with _named_failures(self._folder):
             # A step that was not evaluated is worse than any that was.
             self._manager.save(step, args=items, metrics=metrics or {self._metric: math.inf})
@@ -112,7 +120,9 @@ class Checkpoints:
         self._must_agree(step, abstract)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
         with _named_damage(self._folder, step):
-            return self._manager.restore(step, args=args)["state"]
+            state = self._manager.restore(step, args=args)["state"]
+            self._must_be_as_saved(step, state)
+        return state
 
     def restore_params(self, step: int, shardings: Any) -> Any:
         """The parameters alone; shardings: of each, or one for a whole part of the tree.
@@ -120,6 +130,7 @@ class Checkpoints:
         Raises UserError if the checkpoint is damaged.
         """
         with _named_damage(self._folder, step):
+            _list_arrays(self._folder / str(step) / "state")
             saved = self._manager.item_metadata(step)["state"].tree["params"]
             wanted = jax.tree.map(
                 lambda leaf, sharding: jax.ShapeDtypeStruct(
@@ -129,7 +140,7 @@ class Checkpoints:
                 jax.tree.broadcast(shardings, saved),
             )
             with ocp.PyTreeCheckpointer() as checkpointer:
-                return checkpointer.restore(
+                restored = checkpointer.restore(
                     self._folder / str(step) / "state",
                     args=ocp.args.PyTreeRestore(
                         item={"params": wanted},
@@ -138,10 +149,20 @@ class Checkpoints:
                         ),
                         partial_restore=True,
                     ),
-                )["params"]
+                )
+            self._must_be_as_saved(step, restored)
+        return restored["params"]
+
+    def _must_be_as_saved(self, step: int, restored: Any) -> None:
+        args = ocp.args.Composite(checksums=ocp.args.JsonRestore())
+        saved = self._manager.restore(step, args=args)["checksums"]
+        changed = [path for path, found in checksums(restored).items() if saved[path] != found]
+        if changed:
+            raise ValueError(f"{changed[0]} is not what was saved")
 
     def _must_agree(self, step: int, abstract: TrainState) -> None:
         with _named_damage(self._folder, step):
+            _list_arrays(self._folder / str(step) / "state")
             saved = self._manager.item_metadata(step)["state"]
         saved, wanted = _shapes(saved.tree), _shapes(abstract)
         differing = [
@@ -173,6 +194,17 @@ class Checkpoints:
     def close(self) -> None:
         self.wait()
         self._manager.close()
+
+
+def _list_arrays(folder: Path) -> None:
+    """Reads the index of a state's arrays, which fails if it is damaged.
+
+    Orbax reads all arrays at once; at the first failure, the others would print traces as they
+    fail behind it.
+    """
+    index = ts.KvStore.open({"driver": "ocdbt", "base": f"file://{folder}/"}).result()
+    if not index.list().result():
+        raise ValueError("it holds no arrays")
 
 
 def _shapes(tree: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from tiny_training import Training
 
 from jasr.errors import UserError
-from jasr.training.checkpoint import Checkpoints
+from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,34 @@ def test_a_state_comes_back_bit_for_bit(training, state, tmp_path):
     )
     assert jax.tree.all(jax.tree.map(np.array_equal, params, state.params))
     opened.close()
+
+
+def test_a_changed_byte_is_noticed_and_named(training, state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(at(state, 3), {}, None)
+    checkpoints.wait()
+    folder = tmp_path / "checkpoints" / "3" / "state"
+    arrays = sorted((folder / "ocdbt.process_0" / "d").iterdir(), key=lambda p: p.stat().st_size)
+    index = list((folder / "d").iterdir())
+    random = np.random.default_rng(0)
+    noticed = []
+    for file in (*arrays[-2:], *index):
+        whole = file.read_bytes()
+        for place in random.integers(0, len(whole), 4):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+            try:
+                restored = checkpoints.restore(3, training.abstract)
+            except DamagedCheckpoint as damage:
+                noticed.append(str(damage))
+                continue
+            assert jax.tree.all(jax.tree.map(np.array_equal, at(state, 3), restored))
+        file.write_bytes(whole)
+    named = f"{tmp_path}/checkpoints/3 is incomplete or damaged"
+    assert all(named in line for line in noticed)
+    assert any("is not what was saved" in line for line in noticed)
+    assert len(noticed) > 8
+    checkpoints.restore(3, training.abstract)
+    checkpoints.close()
 
 
 def test_the_last_and_the_best_are_kept(state, tmp_path):
