@@ -6,6 +6,7 @@ python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.
 
 from absl import flags
 
+from launch.hosts import join_hosts
 from launch.huge_pages import use_huge_pages
 from launch.main import run
 
@@ -20,6 +21,7 @@ _DECODING = flags.DEFINE_string(
 
 
 def main(_) -> None:
+    join_hosts()
     from jasr.experiment.evaluate import evaluate_workdir
 
     evaluate_workdir(

@@ -19,6 +19,7 @@ from jasr.experiment.pictures import pictures_of
 from jasr.experiment.recognition import METHODS, Recognition
 from jasr.experiment.workdir import Meta
 from jasr.pipeline.skip_report import SkipReport
+from jasr.sharding import hosts
 from jasr.sharding.mesh import TooFewDevices
 from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import Checkpoints
@@ -52,7 +53,7 @@ def evaluate_workdir(
         name = Path(manifest).resolve().parent.name
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index())
-    if jax.process_index() == 0:
+    if hosts.is_first():
         skipped.add(corpus.problems)
     hypotheses, seconds = recognition.recognize(
         params, corpus, report=lambda loaded: skipped.add(loaded.problems)
@@ -70,14 +71,15 @@ def evaluate_workdir(
         step=step,
         seconds=seconds,
     )
-    if jax.process_index() == 0:
+    pictures = pictures_of(recognition, params, corpus, scores)
+    if hosts.is_first():
         write_evaluation(folder, scores, summary)
         write_report(
             folder,
             scores,
             summary,
             title=f"{Path(workdir).name}: {name}",
-            pictures=pictures_of(recognition, params, corpus, scores),
+            pictures=pictures,
         )
         _print(scores, summary, folder)
     return summary

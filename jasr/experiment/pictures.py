@@ -60,7 +60,7 @@ def _look(
         example_ids=np.arange(len(waves), dtype=np.uint32),
     )
 
-    @jax.jit
+    @functools.partial(jax.jit, out_shardings=recognition.placement.replicated)
     def look(params: Any, batch: Batch) -> Any:
         outputs, looked = model.apply(
             {"params": params}, batch, train=False, mutable=["intermediates"]
@@ -71,7 +71,8 @@ def _look(
         attention = [jnp.mean(weights[-1], axis=1) for weights in jax.tree.leaves(looked)]
         return model.log_mel(batch.audio), posteriors, attention[0] if attention else None
 
-    return jax.device_get(look(params, batch))
+    with recognition.placement.active():
+        return jax.device_get(look(params, batch))
 
 
 def _draw(

@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
-
 from jasr.corpora.corpus import Corpus
 from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
 from jasr.errors import UserError
@@ -131,6 +129,5 @@ class Recognition:
             start_step=0,
             stop_step=len(plan),
             num_workers=self.meta.config["data"]["num_workers"],
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
+            share=self.placement.row_share,
         )

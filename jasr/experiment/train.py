@@ -28,15 +28,17 @@ from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.skip_report import SkipReport
+from jasr.sharding import hosts
 from jasr.sharding.compile import Compiled
 from jasr.sharding.memory import Memory
 from jasr.sharding.placement import Placement
 from jasr.sharding.pmap import pmap_step, rows_of_devices
 from jasr.text.normalizer import normalizer
+from jasr.text.tokenizer import tokenizer_from_dict
 from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint, has_finished
 from jasr.training.flops import matmul_flops, peak_flops
 from jasr.training.loop import LoopConfig, train
-from jasr.training.metrics import MetricsWriter
+from jasr.training.metrics import MetricsWriter, NoMetrics
 from jasr.training.optimizer import LearningRate, Optimizer
 from jasr.training.preemption import Preemption
 from jasr.training.state import TrainState, abstract_params, abstract_state, create_state
@@ -102,10 +104,10 @@ def _train(
 
     settings = config["train"]
     skipped = SkipReport(folder, process_index=jax.process_index())
-    if jax.process_index() == 0:
+    if hosts.is_first():
         skipped.add(plan.selection.problems)
     recognition = Recognition.build(meta, placement)
-    writer = MetricsWriter(folder, start_step=latest or 0)
+    writer = MetricsWriter(folder, start_step=latest or 0) if hosts.is_first() else NoMetrics()
     batches = load_batches(
         corpus,
         plan,
@@ -115,12 +117,11 @@ def _train(
         stop_step=settings["num_steps"],
         num_workers=config["data"]["num_workers"],
         augment=construct(WaveformAugment, config["data"]["augment"], "config.data.augment"),
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
+        share=placement.row_share,
     )
     step = _compiled_step(config, model, optimizer, abstract, placement)
     if settings["precompile"]:
-        _precompile(step, state, plan)
+        _precompile(step, state, plan, placement)
     loop = {key: value for key, value in settings.items() if key not in STEP_AND_CHECKPOINT_KEYS}
     preemption = Preemption()
     with preemption.watching():
@@ -131,7 +132,7 @@ def _train(
             step=step,
             learning_rate=learning_rate,
             flops_of=functools.partial(_step_flops, model, abstract.params),
-            peak_flops=peak_flops(placement.mesh.devices.flat[0]),
+            peak_flops=peak_flops(placement.mesh.devices),
             evaluate=functools.partial(_validate, recognition, validation, skipped),
             save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
             report=lambda loaded: skipped.add(loaded.problems),
@@ -152,9 +153,15 @@ def _plan(
     normalize = normalizer(config["text"]["normalizer"])
     shards = placement.row_shards * config["train"]["microbatches"]
     if saved is None:
-        tokenizer = build_tokenizer(config["text"], corpus, normalize)
-        statistics = _statistics(config["model"]["log_mel"], corpus)
-        meta = Meta(config, tokenizer, statistics, plan="", rows=shards, data_dir=None)
+        found = hosts.from_first(lambda: _found_in(corpus, config))
+        meta = Meta(
+            config,
+            tokenizer_from_dict(found["tokenizer"]),
+            found["statistics"],
+            plan="",
+            rows=shards,
+            data_dir=None,
+        )
     else:
         meta = dataclasses.replace(Meta.from_dict(saved), config=config)
     plan = train_plan(
@@ -170,6 +177,7 @@ def _plan(
             f"corpus {corpus.name!r} is no longer what this workdir was trained on: prepare it "
             f"from the source it had, or give another --workdir"
         )
+    hosts.must_agree(plan.fingerprint, f"corpus {corpus.name!r}")
     uneven = [bucket.batch_size for bucket in plan.buckets if bucket.batch_size % shards]
     if uneven:
         raise UserError(
@@ -178,6 +186,13 @@ def _plan(
             f"config.train.microbatches): choose a mesh that divides it"
         )
     return dataclasses.replace(meta, plan=plan.fingerprint), plan
+
+
+def _found_in(corpus: Corpus, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What training takes from its data before it begins."""
+    tokenizer = build_tokenizer(config["text"], corpus, normalizer(config["text"]["normalizer"]))
+    statistics = _statistics(config["model"]["log_mel"], corpus)
+    return {"tokenizer": tokenizer.to_dict(), "statistics": statistics}
 
 
 def _statistics(log_mel: Mapping[str, Any], corpus: Corpus) -> dict[str, list[float]] | None:
@@ -229,20 +244,19 @@ def _compiled_step(
     )
 
 
-def _precompile(step: Compiled, state: TrainState, plan: TrainPlan) -> None:
+def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: Placement) -> None:
     """Compiles the step for every bucket and says what memory each needs."""
     for bucket in plan.buckets:
         before = step.seconds
         batch = empty_batch(
-            bucket.batch_size // jax.process_count(),
+            bucket.batch_size // placement.row_share[1],
             samples=bucket.num_samples,
             tokens=bucket.num_tokens,
         )
         memory = Memory.of(step.program(state, step.place(batch)))
-        print(
+        hosts.say(
             f"compiled {bucket.batch_size} x {bucket.num_samples / plan.selection.sample_rate:.1f} "
-            f"s in {step.seconds - before:.1f} s: {memory}",
-            flush=True,
+            f"s in {step.seconds - before:.1f} s: {memory}"
         )
 
 
@@ -274,7 +288,7 @@ def _introduce(state: TrainState, plan: TrainPlan, corpus: Corpus) -> None:
     shapes = ", ".join(
         f"{b.batch_size} x {b.num_samples / plan.selection.sample_rate:.1f} s" for b in plan.buckets
     )
-    print(
+    hosts.say(
         f"{parameters / 1e6:.2f} M parameters; {len(plan.selection)} utterances, {hours:.2f} h of "
         f"{corpus.name}; {plan.batches_per_epoch:.0f} steps an epoch in batches of {shapes}"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jasr.errors import UserError
+from jasr.sharding.hosts import is_first
 from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
 
 # Keys that say when and where, not what: a run may go on with others.
@@ -76,7 +77,7 @@ class Meta:
 
 
 def claim(workdir: Path, config: Mapping[str, Any], *, resuming: bool) -> None:
-    """Writes the config into the workdir; one that is resumed must have been made with it.
+    """Has the config written into the workdir; one that is resumed must have been made with it.
 
     Raises UserError listing the keys that differ.
     """
@@ -84,6 +85,8 @@ def claim(workdir: Path, config: Mapping[str, Any], *, resuming: bool) -> None:
     config = json.loads(json.dumps(config))
     if resuming and path.exists():
         _must_equal(json.loads(path.read_text()), config, workdir)
+    if not is_first():
+        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")

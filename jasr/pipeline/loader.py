@@ -1,6 +1,6 @@
-"""From a plan to batches: read, perturb, encode and pad this process's rows, ahead of time.
+"""From a plan to batches: read, perturb, encode and pad this share's rows, ahead of time.
 
-    step ──▶ plan[step] ──▶ rows of this process ──▶ read · speed · gain · noise ──▶ LoadedBatch
+    step ──▶ plan[step] ──▶ rows of this share ──▶ read · speed · gain · noise ──▶ LoadedBatch
 
 The work runs in threads, or in worker processes where num_workers says so; either way batch n
 depends on n alone, so where to go on is the only state there is.
@@ -68,23 +68,23 @@ def load_batches(
     start_step: int,
     stop_step: int,
     num_workers: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
+    share: tuple[int, int] = (0, 1),
     augment: WaveformAugment | None = None,
 ) -> Iterator[LoadedBatch]:
     """Batches of steps start_step ... stop_step - 1, the same whatever the number of workers.
 
-    Each process gets a contiguous slice of every batch's rows. An utterance that cannot be read,
-    or whose length is not what the index says, leaves a filler row and a problem.
+    An utterance that cannot be read, or whose length is not what the index says, leaves a filler
+    row and a problem.
+    share: (n, of): the rows of every batch are cut into so many slices, and this is the n-th.
     num_workers: processes that load ahead; 0 loads in threads of this one.
     Raises UserError where the rows of a batch do not divide among the processes, and where the
     noise corpus has another sample rate.
     """
     for bucket in plan.buckets:
-        if bucket.batch_size % process_count:
+        if bucket.batch_size % share[1]:
             raise UserError(
-                f"a batch of {bucket.batch_size} rows does not divide among {process_count} "
-                f"processes: plan with multiple_of a multiple of {process_count}"
+                f"a batch of {bucket.batch_size} rows does not divide into {share[1]} shares: plan "
+                f"with multiple_of a multiple of {share[1]}"
             )
     noise = augment.noise_corpus if augment else None
     if noise is not None and noise.sample_rate != corpus.sample_rate:
@@ -92,7 +92,7 @@ def load_batches(
             f"noise corpus {noise.name!r} is at {noise.sample_rate} Hz, but corpus "
             f"{corpus.name!r} at {corpus.sample_rate} Hz: open both at one rate"
         )
-    load = _LoadRows(corpus, plan, tokenizer, normalize, augment, process_index, process_count)
+    load = _LoadRows(corpus, plan, tokenizer, normalize, augment, share)
     steps = grain.MapDataset.range(start_step, stop_step).map(load)
     ahead = _in_workers(steps, num_workers) if num_workers else _in_threads(steps)
     return _assembled(ahead, corpus.sample_rate)
@@ -159,20 +159,20 @@ class _LoadRows:
     tokenizer: Tokenizer
     normalize: Normalize
     augment: WaveformAugment | None
-    process_index: int
-    process_count: int
+    share: tuple[int, int]
 
     def __call__(self, step: int) -> dict[str, Any]:
         planned = self.plan[step]
         bucket = planned.bucket
-        num_rows = bucket.batch_size // self.process_count
+        number, count = self.share
+        num_rows = bucket.batch_size // count
         indices = np.full(num_rows, FILLER)
         audio = np.zeros((num_rows, bucket.num_samples), np.float32)
         text = np.zeros((num_rows, bucket.num_tokens), np.int32)
         num_samples, num_tokens = np.zeros(num_rows, np.int32), np.zeros(num_rows, np.int32)
         problems: list[tuple[str, str]] = []
         for row in range(num_rows):
-            planned_row = self.process_index * num_rows + row
+            planned_row = number * num_rows + row
             index = int(planned.indices[planned_row])
             if index == FILLER:
                 continue

@@ -28,6 +28,11 @@ def make_mesh(*, data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
     devices = jax.devices()
     sizes = _fill({"data": data, "fsdp": fsdp, "tensor": tensor}, len(devices))
     used = devices[: math.prod(sizes)]
+    if jax.process_count() > 1 and len(used) < len(devices):
+        raise UserError(
+            f"config.mesh asks for {len(used)} of {len(devices)} devices, but a run of "
+            f"{jax.process_count()} processes must use all: set an axis to 0, which takes the rest"
+        )
     # Explicit axes, JAX's default, are not understood by Linen.
     return jax.make_mesh(sizes, AXES, axis_types=(AxisType.Auto,) * len(AXES), devices=used)
 

@@ -69,6 +69,26 @@ class Placement:
         names = (axes,) if isinstance(axes, str) else axes or ()
         return math.prod(self.mesh.shape[name] for name in names)
 
+    @property
+    def row_share(self) -> tuple[int, int]:
+        """(n, of): this process's devices hold the n-th of so many shares of a batch's rows.
+
+        Processes that hold the same rows have the same n.
+        Raises UserError where processes share some of their rows and not all.
+        """
+        rows_of: dict[int, set[int]] = {}
+        lain: Mapping[Any, Any] = self.rows.devices_indices_map((self.row_shards,))
+        for device, (rows,) in lain.items():
+            rows_of.setdefault(device.process_index, set()).add(rows.start or 0)
+        shares = sorted({tuple(sorted(rows)) for rows in rows_of.values()})
+        if sum(map(len, shares)) != self.row_shards or len({*map(len, shares)}) > 1:
+            raise UserError(
+                f"config.mesh lays rows of a batch over {len(rows_of)} processes unevenly: let "
+                f"data x fsdp be a multiple or a divisor of the number of processes"
+            )
+        own = tuple(sorted(rows_of[jax.process_index()]))
+        return shares.index(own), len(shares)
+
     def shard_batch(self, batch: Batch) -> Batch:
         """This process's rows of a batch, as global arrays."""
         return jax.tree.map(

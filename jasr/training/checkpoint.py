@@ -19,6 +19,7 @@ import tensorstore as ts
 from orbax.checkpoint import checkpoint_managers
 
 from jasr.errors import UserError
+from jasr.sharding.hosts import is_first, wait_for_all
 from jasr.training.checksum import checksums
 from jasr.training.state import TrainState
 
@@ -182,7 +183,9 @@ class Checkpoints:
         aside = self._folder / f"damaged-{step}"
         while aside.exists():
             aside = aside.with_name(f"{aside.name}-again")
-        (self._folder / str(step)).rename(aside)
+        if is_first():
+            (self._folder / str(step)).rename(aside)
+        wait_for_all(f"{step} is set aside")
         self._manager.reload()
         return aside
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import Shaped
 
 # Dense bfloat16 peaks of one chip, FLOP/s, from the makers' data sheets.
 PEAK_FLOPS = {
@@ -28,10 +30,12 @@ def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
     return _count(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def peak_flops(device: jax.Device) -> float | None:
-    """The device's peak, FLOP/s; None where it is not known, a CPU say."""
-    matches = (peak for kind, peak in PEAK_FLOPS.items() if device.device_kind.startswith(kind))
-    return next(matches, None)
+def peak_flops(devices: Shaped[np.ndarray, "..."]) -> float | None:
+    """The peak of all devices of a mesh together, FLOP/s; None where it is not known, a CPU say."""
+    found = devices.flat[0].device_kind
+    matches = (peak for kind, peak in PEAK_FLOPS.items() if found.startswith(kind))
+    peak = next(matches, None)
+    return peak and devices.size * peak
 
 
 def _count(jaxpr: Any) -> int:

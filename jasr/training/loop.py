@@ -8,17 +8,19 @@ batches ─▶ step ─▶ step ─▶ ...          every log_every:       metri
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
 from tqdm import tqdm
 
 from jasr.errors import Preempted, UserError
 from jasr.pipeline.loader import LoadedBatch
 from jasr.sharding.compile import Compiled
-from jasr.training.metrics import MetricsWriter
+from jasr.sharding.hosts import is_first, sum_over_hosts
+from jasr.training.metrics import MetricsWriter, NoMetrics
 from jasr.training.state import TrainState
 from jasr.training.step import Metrics
 from jasr.types import Batch, Sum
@@ -63,6 +65,9 @@ class Interval:
         """Means over the interval; raw terms are divided by their counts, summed over steps."""
         fetched = jax.device_get(self.metrics)
         seconds = time.perf_counter() - self.start
+        audio_seconds, padded_seconds, flops = sum_over_hosts(
+            np.asarray([self.audio_seconds, self.padded_seconds, self.flops])
+        ).tolist()
         terms = fetched[0]["terms"]
         for metrics in fetched[1:]:
             terms = jax.tree.map(lambda a, b: a + b, terms, metrics["terms"])
@@ -73,9 +78,9 @@ class Interval:
             "gradient_norm": float(fetched[-1]["gradient_norm"]),
             "nonfinite_steps": int(fetched[-1]["nonfinite"]),
             "steps_per_second": len(fetched) / seconds,
-            "audio_seconds_per_second": self.audio_seconds / seconds,
-            "padding_fraction": 1 - self.audio_seconds / self.padded_seconds,
-            "model_flops_per_second": self.flops / seconds,
+            "audio_seconds_per_second": audio_seconds / seconds,
+            "padding_fraction": 1 - audio_seconds / padded_seconds,
+            "model_flops_per_second": flops / seconds,
         }
 
 
@@ -96,11 +101,12 @@ def train(
     save: Callable[[TrainState, dict[str, float] | None], None],
     report: Callable[[LoadedBatch], None],
     preempted: Callable[[int], bool],
-    writer: MetricsWriter,
+    writer: MetricsWriter | NoMetrics,
 ) -> TrainState:
     """Takes the steps from state.step to config.num_steps; returns the last state.
 
-    flops_of:  model FLOPs of one step on a batch.
+    flops_of:  model FLOPs of one step on this process's rows of a batch.
+    peak_flops: of all devices together, FLOP/s; None where it is not known.
     evaluate:  validation figures of a state, "wer" among them.
     save:      starts writing a checkpoint.
     report:    takes note of utterances that could not be loaded.
@@ -112,7 +118,12 @@ def train(
     flops: dict[tuple[int, ...], int] = {}
     interval = Interval()
     progress = tqdm(
-        total=config.num_steps, initial=start_step, desc="train", unit="step", mininterval=1.0
+        total=config.num_steps,
+        initial=start_step,
+        desc="train",
+        unit="step",
+        mininterval=1.0,
+        disable=not is_first(),
     )
     for number, loaded in enumerate(batches, start_step + 1):
         report(loaded)
@@ -136,7 +147,7 @@ def train(
                 values["mfu"] = values["model_flops_per_second"] / peak_flops
             writer.write(number, values)
             progress.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
-            _must_have_audio(interval, number)
+            _must_have_audio(values, interval, number)
             _must_be_finite(int(values["nonfinite_steps"]), number, config)
             interval = Interval()
 
@@ -145,7 +156,8 @@ def train(
             figures = evaluate(state)
             writer.write(number, {f"validation/{name}": value for name, value in figures.items()})
             shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            progress.write(f"step {number}: validation {shown}")
+            if is_first():
+                progress.write(f"step {number}: validation {shown}")
         stop = not last and preempted(number)
         if figures or stop or number % config.checkpoint_every == 0:
             save(state, figures)
@@ -158,8 +170,8 @@ def train(
     return state
 
 
-def _must_have_audio(interval: Interval, step: int) -> None:
-    if not interval.audio_seconds and jax.process_count() == 1:
+def _must_have_audio(values: Mapping[str, float], interval: Interval, step: int) -> None:
+    if not values["audio_seconds_per_second"]:
         raise UserError(
             f"no recording of the last {len(interval.metrics)} batches, up to step {step}, "
             f"could be read: skipped.jsonl in the workdir says why for each"

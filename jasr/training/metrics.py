@@ -33,6 +33,16 @@ class MetricsWriter:
         self._tensorboard.close()
 
 
+class NoMetrics:
+    """In a process that writes none, as another one does."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
 def _drop_after(path: Path, step: int) -> None:
     if not path.exists():
         return

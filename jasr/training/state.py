@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jaxtyping import Array, UInt
@@ -92,7 +93,7 @@ def create_state(
         )
 
     placed = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-    return jax.jit(create, out_shardings=placed)(jnp.asarray(seed, jnp.uint32))
+    return jax.jit(create, out_shardings=placed)(np.uint32(seed))
 
 
 def _initial_params(model: nn.Module, key: jax.Array, batch: Batch) -> Any:

@@ -110,20 +110,17 @@ def test_no_steps_are_no_batches(corpus):
 def test_processes_hold_slices_of_the_same_batches(corpus):
     plan = train_plan(corpus, multiple_of=2)
     whole = load(corpus, plan, 0, 6, augment=AUGMENT)
-    halves = [
-        load(corpus, plan, 0, 6, augment=AUGMENT, process_index=index, process_count=2)
-        for index in range(2)
-    ]
+    halves = [load(corpus, plan, 0, 6, augment=AUGMENT, share=(index, 2)) for index in range(2)]
     for together, first, second in zip(whole, *halves, strict=True):
         firsts, seconds = arrays_of(first), arrays_of(second)
         for name, array in arrays_of(together).items():
             np.testing.assert_array_equal(array, np.concatenate([firsts[name], seconds[name]]))
 
 
-def test_rows_that_do_not_divide_among_processes_are_an_error(corpus):
+def test_rows_that_do_not_divide_into_shares_are_an_error(corpus):
     plan = train_plan(corpus, multiple_of=2)
-    with pytest.raises(UserError, match="does not divide among 3 processes"):
-        load(corpus, plan, 0, 1, process_count=3)
+    with pytest.raises(UserError, match="does not divide into 3 shares"):
+        load(corpus, plan, 0, 1, share=(0, 3))
 
 
 def test_augmentation_does_not_depend_on_batch_mates(corpus):
@@ -192,16 +189,15 @@ def test_an_unreadable_utterance_changes_nothing_for_its_batch_mates(damaged, tm
         assert fine.batch.example_mask.sum() - rows.sum() == len(bad.problems)
 
 
-@pytest.mark.parametrize("process_count", [1, 2])
-def test_an_evaluation_holds_each_utterance_once_with_or_without_text(tmp_path, process_count):
+@pytest.mark.parametrize("shares", [1, 2])
+def test_an_evaluation_holds_each_utterance_once_with_or_without_text(tmp_path, shares):
     changes = {"u1": {"text": None}, "u3": {"text": "zebra"}}
     path = write_manifest(tmp_path, 11, **changes)
     corpus = ManifestCorpus(path, SAMPLE_RATE)
     plan = eval_plan(corpus, multiple_of=2)
     tokens = {}
-    for index in range(process_count):
-        processes = {"process_index": index, "process_count": process_count}
-        for loaded in load(corpus, plan, 0, len(plan), **processes):
+    for index in range(shares):
+        for loaded in load(corpus, plan, 0, len(plan), share=(index, shares)):
             batch = loaded.batch
             lengths = batch.targets["text"].mask.sum(axis=1)
             for row in np.flatnonzero(batch.example_mask):

@@ -1,0 +1,95 @@
+"""Joining the processes of one run, which run the same command on every host.
+
+Found in this order:
+flags                        --coordinator=HOST:PORT --num_processes=N --process_id=I
+JAX_COORDINATOR_ADDRESS      with JAX_NUM_PROCESSES, and JAX_PROCESS_ID or, of a Kubernetes job,
+                             JOB_COMPLETION_INDEX
+SLURM                        a step of several tasks
+Cloud TPU                    a machine with TPU chips; JAX asks the slice who else is there
+"""
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from jasr.errors import UserError
+
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of the first process, where a run has several."
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Processes of this run.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this is, from 0.")
+_HOST_TIMEOUT = flags.DEFINE_integer(
+    "host_timeout", 60, "Seconds of silence after which a host counts as dead.", lower_bound=1
+)
+_JOIN_TIMEOUT = flags.DEFINE_integer(
+    "join_timeout", 600, "Seconds to wait for all hosts to start.", lower_bound=1
+)
+
+
+def join_hosts() -> None:
+    """Joins the other processes of this run, if there are any; before JAX's first use.
+
+    Raises UserError for flags or an environment that say but half of it, and where the others do
+    not come.
+    """
+    found = _from_flags() or _from_environment() or _from_cluster()
+    if found is None:
+        return
+    import jax
+
+    try:
+        jax.distributed.initialize(
+            **found,
+            initialization_timeout=_JOIN_TIMEOUT.value,
+            heartbeat_timeout_seconds=_HOST_TIMEOUT.value,
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"the hosts of this run did not find each other within {_JOIN_TIMEOUT.value} s "
+            f"(--join_timeout): {reason}"
+        ) from error
+
+
+def _from_flags() -> dict[str, Any] | None:
+    given = {
+        "coordinator_address": _COORDINATOR.value,
+        "num_processes": _NUM_PROCESSES.value,
+        "process_id": _PROCESS_ID.value,
+    }
+    if all(value is None for value in given.values()):
+        return None
+    if None in given.values():
+        raise UserError(
+            "--coordinator, --num_processes and --process_id belong together: give all three"
+        )
+    return given
+
+
+def _from_environment() -> dict[str, Any] | None:
+    if "JAX_COORDINATOR_ADDRESS" not in os.environ:
+        return None
+    number = os.environ.get("JAX_PROCESS_ID", os.environ.get("JOB_COMPLETION_INDEX", ""))
+    count = os.environ.get("JAX_NUM_PROCESSES", "")
+    if not (number.isdigit() and count.isdigit()):
+        raise UserError(
+            "JAX_COORDINATOR_ADDRESS is set: expected JAX_NUM_PROCESSES beside it, and "
+            "JAX_PROCESS_ID or JOB_COMPLETION_INDEX, all whole numbers"
+        )
+    return {
+        "coordinator_address": os.environ["JAX_COORDINATOR_ADDRESS"],
+        "num_processes": int(count),
+        "process_id": int(number),
+    }
+
+
+def _from_cluster() -> dict[str, Any] | None:
+    """What JAX can find by itself, where there is a reason to ask."""
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        return {"cluster_detection_method": "slurm"}
+    chips = [*Path("/dev").glob("accel[0-9]*"), *Path("/dev/vfio").glob("[0-9]*")]
+    return {} if chips and find_spec("libtpu") else None
