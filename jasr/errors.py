@@ -15,6 +15,10 @@ class Preempted(Exception):
     """The machine is being taken away; all is saved, and the same command goes on later."""
 
 
+class HostLost(Exception):
+    """Another process of this run has stopped; the same command on all hosts goes on later."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """'did you mean X?' for a misspelt name, else the list of choices."""
     choices = sorted(choices)

@@ -6,7 +6,7 @@ python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.
 
 from absl import flags
 
-from launch.hosts import join_hosts
+from launch.hosts import joined_hosts
 from launch.huge_pages import use_huge_pages
 from launch.main import run
 
@@ -21,17 +21,17 @@ _DECODING = flags.DEFINE_string(
 
 
 def main(_) -> None:
-    join_hosts()
     from jasr.experiment.evaluate import evaluate_workdir
 
-    evaluate_workdir(
-        _WORKDIR.value,
-        split=_SPLIT.value,
-        manifest=_MANIFEST.value,
-        checkpoint=_CHECKPOINT.value,
-        data_dir=_DATA_DIR.value,
-        decoding=_DECODING.value,
-    )
+    with joined_hosts():
+        evaluate_workdir(
+            _WORKDIR.value,
+            split=_SPLIT.value,
+            manifest=_MANIFEST.value,
+            checkpoint=_CHECKPOINT.value,
+            data_dir=_DATA_DIR.value,
+            decoding=_DECODING.value,
+        )
 
 
 if __name__ == "__main__":

@@ -8,14 +8,21 @@ SLURM                        a step of several tasks
 Cloud TPU                    a machine with TPU chips; JAX asks the slice who else is there
 """
 
+import contextlib
+import faulthandler
 import os
+import re
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from jasr.errors import UserError
+from jasr.errors import HostLost, UserError
+
+# How the transports between hosts, and JAX's service, say that a peer does not answer.
+CUT_OFF = re.compile(r"gloo|nccl|connection|socket|heartbeat|peer|UNAVAILABLE|DEADLINE", re.I)
 
 _COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of the first process, where a run has several."
@@ -30,15 +37,34 @@ _JOIN_TIMEOUT = flags.DEFINE_integer(
 )
 
 
-def join_hosts() -> None:
-    """Joins the other processes of this run, if there are any; before JAX's first use.
+@contextlib.contextmanager
+def joined_hosts() -> Iterator[None]:
+    """Together with the other processes of this run, if there are any; before JAX's first use.
 
     Raises UserError for flags or an environment that say but half of it, and where the others do
-    not come.
+    not come; HostLost where one of them stops.
     """
     found = _from_flags() or _from_environment() or _from_cluster()
     if found is None:
+        yield
         return
+    # JAX reads its settings when it is imported: at first use, so that they are made by then.
+    import jax
+
+    _join(found)
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1 or not CUT_OFF.search(str(error)):
+            raise
+        raise HostLost(
+            f"another process of this run has stopped, and so does this one, "
+            f"{jax.process_index()} of {jax.process_count()}: the same command on all goes on "
+            f"from the last checkpoint ({' '.join(str(error).split())[:200]})"
+        ) from error
+
+
+def _join(found: Mapping[str, Any]) -> None:
     import jax
 
     try:
@@ -53,6 +79,9 @@ def join_hosts() -> None:
             f"the hosts of this run did not find each other within {_JOIN_TIMEOUT.value} s "
             f"(--join_timeout): {reason}"
         ) from error
+    # Where JAX's own service ends a process whose peer is gone, its one line says so; what Python
+    # adds would bury it.
+    faulthandler.disable()
 
 
 def _from_flags() -> dict[str, Any] | None:

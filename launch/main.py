@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from jasr.errors import Preempted, UserError, nearest
+from jasr.errors import HostLost, Preempted, UserError, nearest
 from launch.compilation_cache import use_compilation_cache
 
 # EX_TEMPFAIL of sysexits.h: the same command, run again, goes on.
@@ -21,8 +21,9 @@ OVERRIDE = re.compile(r"--?(no)?(?P<flag>\w+?)\.(?P<path>[\w.\[\]-]+)(=.*)?")
 def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
     """Parses the flags and runs `main(argv)`, argv as absl gives it: what is no flag.
 
-    Ends the process: with 0; with RESTART where it was preempted; with 1 and one line for a
-    UserError or a flag that cannot be used, a misspelt or mistyped `--config.x.y` among them.
+    Ends the process: with 0; with RESTART where it was preempted or lost another host; with 1
+    and one line for a UserError or a flag that cannot be used, a misspelt or mistyped
+    `--config.x.y` among them.
     """
     use_compilation_cache()
     app.run(lambda argv: _run_main(main, argv), flags_parser=_parse_flags)
@@ -34,6 +35,8 @@ def _run_main(main: Callable[[Sequence[str]], None], argv: Sequence[str]) -> Non
     except Preempted as notice:
         print(notice, file=sys.stderr)
         sys.exit(RESTART)
+    except HostLost as loss:
+        _end(f"error: {loss}", RESTART)
     except UserError as error:
         _fail(_with_config(str(error)))
 
@@ -126,9 +129,13 @@ def _with_config(message: str) -> str:
 
 
 def _fail(message: str) -> NoReturn:
+    _end(f"error: {message}", 1)
+
+
+def _end(line: str, code: int) -> NoReturn:
     """One line, and out: threads of a library that are cut off would print traces after it."""
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    print(line, file=sys.stderr, flush=True)
     sys.stdout.flush()
     for child in multiprocessing.active_children():
         child.terminate()
-    os._exit(1)
+    os._exit(code)

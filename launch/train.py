@@ -6,7 +6,7 @@ python -m launch.train --config=configs/fsdd.py --workdir=runs/fsdd
 from absl import flags
 from ml_collections import config_flags
 
-from launch.hosts import join_hosts
+from launch.hosts import joined_hosts
 from launch.huge_pages import use_huge_pages
 from launch.main import run
 
@@ -19,10 +19,10 @@ flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:
-    join_hosts()
     from jasr.experiment.train import train_in
 
-    train_in(_WORKDIR.value, _CONFIG.value, data_dir=_DATA_DIR.value)
+    with joined_hosts():
+        train_in(_WORKDIR.value, _CONFIG.value, data_dir=_DATA_DIR.value)
 
 
 if __name__ == "__main__":
