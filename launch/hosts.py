@@ -54,14 +54,27 @@ def joined_hosts() -> Iterator[None]:
     _join(found)
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1 or not CUT_OFF.search(str(error)):
+    except Exception as error:
+        if jax.process_count() == 1 or not _is_cut_off(error):
             raise
         raise HostLost(
             f"another process of this run has stopped, and so does this one, "
             f"{jax.process_index()} of {jax.process_count()}: the same command on all goes on "
             f"from the last checkpoint ({' '.join(str(error).split())[:200]})"
         ) from error
+
+
+def _is_cut_off(error: BaseException | None) -> bool:
+    """Whether a peer that does not answer is behind an error."""
+    import jax
+
+    if error is None:
+        return False
+    if isinstance(error, TimeoutError):
+        return True
+    if isinstance(error, jax.errors.JaxRuntimeError) and CUT_OFF.search(str(error)):
+        return True
+    return _is_cut_off(error.__cause__)
 
 
 def _join(found: Mapping[str, Any]) -> None:

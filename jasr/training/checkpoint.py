@@ -222,7 +222,7 @@ def _named_failures(folder: Path) -> Iterator[None]:
     """Turns a failure to write into one line that says where, and why."""
     try:
         yield
-    except (UserError, jax.errors.JaxRuntimeError):
+    except UserError:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
@@ -238,7 +238,7 @@ def _named_damage(folder: Path, step: int) -> Iterator[None]:
     """Turns a failure to read into one line that names the checkpoint and the way out."""
     try:
         yield
-    except (UserError, jax.errors.JaxRuntimeError):
+    except UserError:
         raise
     except Exception as error:
         raise DamagedCheckpoint(

@@ -117,56 +117,58 @@ def train(
     start_step = int(state.step)
     flops: dict[tuple[int, ...], int] = {}
     interval = Interval()
-    progress = tqdm(
+    with tqdm(
         total=config.num_steps,
         initial=start_step,
         desc="train",
         unit="step",
         mininterval=1.0,
         disable=not is_first(),
-    )
-    for number, loaded in enumerate(batches, start_step + 1):
-        report(loaded)
-        shape = loaded.batch.audio.values.shape
-        if shape not in flops:
-            flops[shape] = flops_of(loaded.batch)
-            progress.set_description_str(f"compile {shape[0]} x {shape[1]}")
-        state, metrics = step(state, step.place(loaded.batch))
-        progress.set_description_str("train", refresh=False)
-        interval.add(metrics, loaded, flops[shape])
-        interval.limit_run_ahead()
-        progress.update()
-        last = number == config.num_steps
+    ) as progress:
+        for number, loaded in enumerate(batches, start_step + 1):
+            report(loaded)
+            shape = loaded.batch.audio.values.shape
+            if shape not in flops:
+                flops[shape] = flops_of(loaded.batch)
+                progress.set_description_str(f"compile {shape[0]} x {shape[1]}")
+            state, metrics = step(state, step.place(loaded.batch))
+            progress.set_description_str("train", refresh=False)
+            interval.add(metrics, loaded, flops[shape])
+            interval.limit_run_ahead()
+            progress.update()
+            last = number == config.num_steps
 
-        if number % config.log_every == 0 or last:
-            values = interval.summary() | {
-                "learning_rate": float(learning_rate(number - 1)),
-                "compilations": step.count,
-            }
-            if peak_flops:
-                values["mfu"] = values["model_flops_per_second"] / peak_flops
-            writer.write(number, values)
-            progress.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
-            _must_have_audio(values, interval, number)
-            _must_be_finite(int(values["nonfinite_steps"]), number, config)
-            interval = Interval()
+            if number % config.log_every == 0 or last:
+                values = interval.summary() | {
+                    "learning_rate": float(learning_rate(number - 1)),
+                    "compilations": step.count,
+                }
+                if peak_flops:
+                    values["mfu"] = values["model_flops_per_second"] / peak_flops
+                writer.write(number, values)
+                progress.set_postfix(loss=f"{values['loss']:.3f}", refresh=False)
+                _must_have_audio(values, interval, number)
+                _must_be_finite(int(values["nonfinite_steps"]), number, config)
+                interval = Interval()
 
-        figures = None
-        if number % config.evaluate_every == 0 or last:
-            figures = evaluate(state)
-            writer.write(number, {f"validation/{name}": value for name, value in figures.items()})
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            if is_first():
-                progress.write(f"step {number}: validation {shown}")
-        stop = not last and preempted(number)
-        if figures or stop or number % config.checkpoint_every == 0:
-            save(state, figures)
-        if stop:
-            progress.close()
-            raise Preempted(f"preempted: saved at step {number}; the same command goes on from it")
-        if figures:
-            interval = Interval()
-    progress.close()
+            figures = None
+            if number % config.evaluate_every == 0 or last:
+                figures = evaluate(state)
+                writer.write(
+                    number, {f"validation/{name}": value for name, value in figures.items()}
+                )
+                shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+                if is_first():
+                    progress.write(f"step {number}: validation {shown}")
+            stop = not last and preempted(number)
+            if figures or stop or number % config.checkpoint_every == 0:
+                save(state, figures)
+            if stop:
+                raise Preempted(
+                    f"preempted: saved at step {number}; the same command goes on from it"
+                )
+            if figures:
+                interval = Interval()
     return state
 
 

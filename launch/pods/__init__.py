@@ -1,0 +1,1 @@
+"""Starting one run on many hosts, and again after a preemption."""
