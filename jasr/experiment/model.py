@@ -1,7 +1,7 @@
 """config.model: the front end, the encoder, the heads."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.audio.spec_augment import SpecAugment
@@ -10,13 +10,23 @@ from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.recognizer import Recognizer
 from jasr.models.transformer_decoder import TransformerDecoder
 from jasr.models.transformer_encoder import TransformerEncoder
-from jasr.text.tokenizer import Tokenizer
 
 LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel}
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
 DECODERS = {"transformer": TransformerDecoder}
 # Keys of config.model that are built here; the others are the recogniser's own fields.
 PARTS = ("dtype", "log_mel", "spec_augment", "encoder", "decoder")
+
+
+@runtime_checkable
+class Vocabulary(Protocol):
+    """What a model must know of its tokens; a tokenizer is one."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def start_id(self) -> int: ...
 
 
 def build_log_mel(
@@ -33,10 +43,10 @@ def build_log_mel(
 
 def build_model(
     config: Mapping[str, Any],
-    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
     statistics: Mapping[str, list[float]] | None = None,
 ) -> Recognizer:
-    """The recogniser of config.model, for a tokenizer's vocabulary.
+    """The recogniser of config.model, for a vocabulary.
 
     An empty section, of the decoder or of spec_augment, leaves that part out.
     """
@@ -45,8 +55,8 @@ def build_model(
         Recognizer,
         {key: value for key, value in config.items() if key not in PARTS},
         "config.model",
-        vocab_size=tokenizer.vocab_size,
-        start_id=tokenizer.start_id,
+        vocab_size=vocabulary.vocab_size,
+        start_id=vocabulary.start_id,
         log_mel=build_log_mel(config["log_mel"], statistics),
         spec_augment=construct(SpecAugment, augment, "config.model.spec_augment")
         if augment

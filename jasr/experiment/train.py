@@ -7,22 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
-import optax
 from absl import logging
 from ml_collections import ConfigDict
 
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
-from jasr.errors import UserError, nearest
+from jasr.errors import UserError
 from jasr.evaluation.recognition import score
 from jasr.evaluation.scoring import summarize
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_tokenizer, empty_batch, feature_statistics, train_plan
 from jasr.experiment.model import build_log_mel, build_model
-from jasr.experiment.objective import build_objective
 from jasr.experiment.recognition import Recognition
+from jasr.experiment.step import TrainingStep
 from jasr.experiment.workdir import Meta, claim
 from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.loader import load_batches
@@ -32,18 +30,14 @@ from jasr.sharding import hosts
 from jasr.sharding.compile import Compiled
 from jasr.sharding.memory import Memory
 from jasr.sharding.placement import Placement
-from jasr.sharding.pmap import pmap_step, rows_of_devices
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import tokenizer_from_dict
 from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint, has_finished
-from jasr.training.flops import matmul_flops, peak_flops
+from jasr.training.flops import peak_flops
 from jasr.training.loop import LoopConfig, train
 from jasr.training.metrics import MetricsWriter, NoMetrics
-from jasr.training.optimizer import LearningRate, Optimizer
 from jasr.training.preemption import Preemption
-from jasr.training.state import TrainState, abstract_params, abstract_state, create_state
-from jasr.training.step import train_step
-from jasr.types import Batch
+from jasr.training.state import TrainState
 
 # Figures of a validation that are logged; the first decides which checkpoint is best.
 VALIDATION_FIGURES = ("wer", "cer")
@@ -93,12 +87,11 @@ def _train(
     first = empty_batch(
         shortest.batch_size, samples=shortest.num_samples, tokens=shortest.num_tokens
     )
-    learning_rate, optimizer = _optimizer(config, abstract_params(model, first))
-    abstract = abstract_state(model, optimizer, first, placement)
+    step = TrainingStep.build(config, model, first, placement)
     if latest is None:
-        state = create_state(model, optimizer, first, abstract, seed=config["seed"])
+        state = step.create(config["seed"])
     else:
-        state = checkpoints.restore(latest, abstract)
+        state = checkpoints.restore(latest, step.abstract)
         logging.info("resumed from step %d of %s", latest, folder)
     _introduce(state, plan, corpus)
 
@@ -119,9 +112,8 @@ def _train(
         augment=construct(WaveformAugment, config["data"]["augment"], "config.data.augment"),
         share=placement.row_share,
     )
-    step = _compiled_step(config, model, optimizer, abstract, placement)
     if settings["precompile"]:
-        _precompile(step, state, plan, placement)
+        _precompile(step.compiled, state, plan, placement)
     loop = {key: value for key, value in settings.items() if key not in STEP_AND_CHECKPOINT_KEYS}
     preemption = Preemption()
     with preemption.watching():
@@ -129,9 +121,9 @@ def _train(
             state,
             batches,
             config=construct(LoopConfig, loop, "config.train"),
-            step=step,
-            learning_rate=learning_rate,
-            flops_of=functools.partial(_step_flops, model, abstract.params),
+            step=step.compiled,
+            learning_rate=step.learning_rate,
+            flops_of=step.model_flops,
             peak_flops=peak_flops(placement.mesh.devices),
             evaluate=functools.partial(_validate, recognition, validation, skipped),
             save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
@@ -201,49 +193,6 @@ def _statistics(log_mel: Mapping[str, Any], corpus: Corpus) -> dict[str, list[fl
     return feature_statistics(build_log_mel({**log_mel, "normalize": "none"}, None), corpus)
 
 
-def _optimizer(
-    config: Mapping[str, Any], boxed_params: Any
-) -> tuple[LearningRate, optax.GradientTransformation]:
-    section = dict(config["optimizer"])
-    learning_rate = construct(
-        LearningRate,
-        section.pop("learning_rate"),
-        "config.optimizer.learning_rate",
-        num_steps=config["train"]["num_steps"],
-    )
-    optimizer = construct(Optimizer, section, "config.optimizer", learning_rate=learning_rate)
-    axes = nn.get_partition_spec(boxed_params)
-    return learning_rate, optimizer.build(nn.unbox(boxed_params), axes)
-
-
-def _compiled_step(
-    config: Mapping[str, Any],
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    abstract: TrainState,
-    placement: Placement,
-) -> Compiled:
-    """The train step, by the compiler that config.train names."""
-    compiler = config["train"]["compiler"]
-    step = functools.partial(
-        train_step,
-        model=model,
-        objective=build_objective(config["objective"]),
-        optimizer=optimizer,
-        microbatches=config["train"]["microbatches"],
-    )
-    if compiler == "jit":
-        placed = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-        jitted = jax.jit(step, donate_argnums=0, out_shardings=(placed, placement.replicated))
-        return Compiled(jitted, "train step", place=placement.shard_batch, tracing=placement.active)
-    if compiler == "pmap":
-        place = functools.partial(rows_of_devices, placement)
-        return Compiled(pmap_step(step, placement), "train step", place=place)
-    raise UserError(
-        f"config.train.compiler {compiler!r} is unknown: {nearest(compiler, ('jit', 'pmap'))}"
-    )
-
-
 def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: Placement) -> None:
     """Compiles the step for every bucket and says what memory each needs."""
     for bucket in plan.buckets:
@@ -258,11 +207,6 @@ def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: P
             f"compiled {bucket.batch_size} x {bucket.num_samples / plan.selection.sample_rate:.1f} "
             f"s in {step.seconds - before:.1f} s: {memory}"
         )
-
-
-def _step_flops(model: nn.Module, params: Any, batch: Batch) -> int:
-    forward = functools.partial(model.apply, train=False)
-    return 3 * matmul_flops(forward, {"params": params}, batch)
 
 
 def _validate(

@@ -7,6 +7,8 @@ tensor: the devices share rows and split each matrix product (Shoeybi et al., 20
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax.sharding import AxisType, Mesh
@@ -20,12 +22,16 @@ class TooFewDevices(UserError):
     """The mesh that was asked for needs other devices than are at hand."""
 
 
-def make_mesh(*, data: int = 1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+def make_mesh(
+    devices: Sequence[Any] | None = None, *, data: int = 1, fsdp: int = 1, tensor: int = 1
+) -> Mesh:
     """A mesh of data x fsdp x tensor devices; an axis of 0 takes all that the others leave.
+
+    devices: those to choose from, if not all there are.
 
     Raises UserError for sizes that are none, TooFewDevices for those the devices do not allow.
     """
-    devices = jax.devices()
+    devices = jax.devices() if devices is None else devices
     sizes = _fill({"data": data, "fsdp": fsdp, "tensor": tensor}, len(devices))
     used = devices[: math.prod(sizes)]
     if jax.process_count() > 1 and len(used) < len(devices):

@@ -7,7 +7,7 @@ activation ──▶ logical axes ("batch", None, "mlp")     ──▶ rules ─
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -28,13 +28,18 @@ class Placement:
     rules: Rules
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Placement":
-        """From config.mesh: a preset's name, and sizes for `make_mesh`; raises UserError."""
+    def from_config(
+        cls, config: Mapping[str, Any], devices: Sequence[Any] | None = None
+    ) -> "Placement":
+        """From config.mesh: a preset's name, and sizes for `make_mesh`; raises UserError.
+
+        devices: those to lie on, if not all there are.
+        """
         sizes = dict(config)
         preset = sizes.pop("preset")
         if preset not in PRESETS:
             raise UserError(f"config.mesh.preset {preset!r} is unknown: {nearest(preset, PRESETS)}")
-        mesh, rules = make_mesh(**sizes), PRESETS[preset]
+        mesh, rules = make_mesh(devices, **sizes), PRESETS[preset]
         idle = [
             axis for axis in mesh.axis_names if mesh.shape[axis] > 1 and axis not in _used(rules)
         ]

@@ -8,16 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Shaped
 
-# Dense bfloat16 peaks of one chip, FLOP/s, from the makers' data sheets.
-PEAK_FLOPS = {
-    "NVIDIA A100": 312e12,
-    "NVIDIA H100": 989e12,
-    "NVIDIA H200": 989e12,
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5p": 459e12,
-    "TPU v6 lite": 918e12,
-}
+from jasr.sharding.chips import chip_of
 
 
 def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
@@ -32,10 +23,8 @@ def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
 
 def peak_flops(devices: Shaped[np.ndarray, "..."]) -> float | None:
     """The peak of all devices of a mesh together, FLOP/s; None where it is not known, a CPU say."""
-    found = devices.flat[0].device_kind
-    matches = (peak for kind, peak in PEAK_FLOPS.items() if found.startswith(kind))
-    peak = next(matches, None)
-    return peak and devices.size * peak
+    chip = chip_of(devices.flat[0])
+    return None if chip is None else devices.size * chip.flops
 
 
 def _count(jaxpr: Any) -> int:

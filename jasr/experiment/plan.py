@@ -1,0 +1,164 @@
+"""What training a config would take on given devices: the true step, compiled and not run."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jasr.corpora.catalogue import open_corpus
+from jasr.errors import UserError
+from jasr.experiment.data import empty_batch
+from jasr.experiment.model import build_model
+from jasr.experiment.step import TrainingStep
+from jasr.pipeline.buckets import Bucket
+from jasr.pipeline.plan import TrainPlan
+from jasr.pipeline.usable import Selection, indexed_samples
+from jasr.planning.hlo import Program
+from jasr.planning.roofline import Cost
+from jasr.planning.traffic import collective_bytes, memory_bytes
+from jasr.sharding.chips import Chip, chip_of
+from jasr.sharding.memory import Memory
+from jasr.sharding.placement import Placement
+from jasr.training.flops import matmul_flops
+from jasr.types import Batch
+
+# What stands for a corpus that is not prepared.
+ASSUMED_UTTERANCES = 20_000
+CHARACTERS = 32
+CHARACTERS_PER_SECOND, PIECES_PER_SECOND = 15, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedBucket:
+    """One bucket's step on each device.
+
+    model_flops:   what the mathematics asks of all devices together.
+    counted_flops: XLA's own count, on each device, which takes the body of a loop once.
+    audio_seconds: of the batch, padding included.
+    """
+
+    bucket: Bucket
+    audio_seconds: float
+    memory: Memory
+    cost: Cost
+    model_flops: float
+    counted_flops: float
+    compile_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingPlan:
+    """What `plan_training` found.
+
+    durations: where the lengths of utterances come from.
+    """
+
+    parameters: int
+    devices: int
+    device_kind: str
+    chip: Chip | None
+    durations: str
+    buckets: Sequence[PlannedBucket]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Vocabulary:
+    """In a tokenizer's place."""
+
+    vocab_size: int
+    start_id: int = 1
+
+
+def plan_training(
+    config: Mapping[str, Any], devices: Sequence[Any], data_dir: str | None
+) -> TrainingPlan:
+    """Compiles the step of every bucket for the devices, which need not be here.
+
+    Lengths are those of the prepared corpus; where there is none, uniform up to
+    config.data.max_seconds. Raises UserError.
+    """
+    placement = Placement.from_config(config["mesh"], devices)
+    selection, durations = _selection(config, data_dir)
+    plan = TrainPlan(
+        selection,
+        seed=config["seed"],
+        batch_seconds=config["data"]["batch_seconds"],
+        num_buckets=config["data"]["num_buckets"],
+        speeds=config["data"]["augment"]["speeds"],
+        multiple_of=placement.row_shards * config["train"]["microbatches"],
+    )
+    vocabulary = _Vocabulary(config["text"]["vocab_size"] or CHARACTERS)
+    num_mels = config["model"]["log_mel"].get("num_mels", 80)
+    is_global = config["model"]["log_mel"].get("normalize") == "global"
+    statistics = {"mean": [0.0] * num_mels, "std": [1.0] * num_mels} if is_global else None
+    model = build_model(config["model"], vocabulary, statistics)
+    step = TrainingStep.build(config, model, _batch(plan.buckets[0], placement), placement)
+    return TrainingPlan(
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(step.abstract.params)),
+        devices=placement.mesh.size,
+        device_kind=devices[0].device_kind,
+        chip=chip_of(devices[0]),
+        durations=durations,
+        buckets=[
+            _planned(step, bucket, placement, selection.sample_rate) for bucket in plan.buckets
+        ],
+    )
+
+
+def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selection, str]:
+    rate, data = config["corpus"]["sample_rate"], config["data"]
+    try:
+        corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
+    except UserError:
+        longest = data["max_seconds"]
+        seconds = np.linspace(data["min_seconds"], longest, ASSUMED_UTTERANCES)
+        samples = np.round(seconds * rate).astype(np.int64)
+        origin = f"assumed uniform up to {longest:g} s, as no corpus {config['corpus']['name']!r} "
+        origin += "is prepared here"
+    else:
+        samples = np.asarray([indexed_samples(u, rate) for u in corpus.utterances])
+        inside = (samples >= data["min_seconds"] * rate) & (samples <= data["max_seconds"] * rate)
+        samples = samples[inside]
+        origin = f"those of {corpus.name}"
+    a_second = PIECES_PER_SECOND if config["text"]["vocab_size"] else CHARACTERS_PER_SECOND
+    tokens = np.minimum(np.ceil(samples / rate * a_second).astype(np.int64), data["max_tokens"])
+    return Selection(np.arange(len(samples)), samples, tokens, rate), origin
+
+
+def _batch(bucket: Bucket, placement: Placement) -> Batch:
+    """The shapes of a bucket's batch, and where they lie."""
+    shapes = jax.eval_shape(
+        lambda: jax.tree.map(
+            jax.numpy.asarray,
+            empty_batch(bucket.batch_size, samples=bucket.num_samples, tokens=bucket.num_tokens),
+        )
+    )
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement.rows), shapes
+    )
+
+
+def _planned(
+    step: TrainingStep, bucket: Bucket, placement: Placement, sample_rate: int
+) -> PlannedBucket:
+    batch, before = _batch(bucket, placement), step.compiled.seconds
+    compiled = step.compiled.program(step.abstract, batch)
+    program = Program.parse(compiled.as_text() or "")
+    with placement.active():
+        carried_out = matmul_flops(step.take, step.abstract, batch)
+    analysis: Any = compiled.cost_analysis()
+    return PlannedBucket(
+        bucket=bucket,
+        audio_seconds=bucket.batch_size * bucket.num_samples / sample_rate,
+        memory=Memory.of(compiled),
+        cost=Cost(
+            flops=carried_out / placement.mesh.size,
+            memory=memory_bytes(program),
+            collectives=collective_bytes(program),
+        ),
+        model_flops=step.model_flops(batch),
+        counted_flops=analysis["flops"],
+        compile_seconds=step.compiled.seconds - before,
+    )

@@ -1,0 +1,1 @@
+"""What a compiled program will cost on its device, before there is one."""

@@ -1,0 +1,124 @@
+"""Bytes that a program moves: between memory and arithmetic, and between devices."""
+
+import re
+from collections.abc import Mapping
+
+from jasr.planning.hlo import Computation, Instruction, Program
+
+# Names and views of what is in memory already.
+FREE = {
+    *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "call"),
+    *("conditional", "partition-id", "replica-id", "after-all", "opt-barrier", "custom-call"),
+    *("copy-done", "async-start", "async-done", "async-update", "iota"),
+}
+# Bytes that each device sends, of a result of N bytes in a group of g devices.
+SENT = {
+    "all-reduce": lambda size, group: 2 * size * (group - 1) / group,
+    "all-gather": lambda size, group: size * (group - 1) / group,
+    "reduce-scatter": lambda size, group: size * (group - 1),
+    "all-to-all": lambda size, group: size * (group - 1) / group,
+    "collective-permute": lambda size, _: size,
+}
+
+
+def collective_bytes(program: Program) -> Mapping[str, float]:
+    """Bytes that each device sends in one run, by kind of collective.
+
+    By the ring algorithms: of N bytes and g devices all-reduce sends 2 N (g - 1) / g, all-gather
+    and reduce-scatter half of it.
+    """
+    sent: dict[str, dict[str, float]] = {kind: {} for kind in SENT}
+    for computation, times in program.runs():
+        for instruction in _with_fused(program, computation):
+            kind = instruction.op.removesuffix("-start")
+            if kind in SENT:
+                # Parts of one asynchronous collective share their channel.
+                channel = re.search(r"channel_id=(\d+)", instruction.text)
+                key = channel[1] if channel else instruction.name
+                group = _group_size(instruction.text)
+                size = _largest(instruction) if kind != instruction.op else instruction.bytes
+                moved = times * SENT[kind](size, group) if group > 1 else 0.0
+                sent[kind][key] = max(sent[kind].get(key, 0.0), moved)
+    return {kind: sum(of_kind.values()) for kind, of_kind in sent.items() if any(of_kind.values())}
+
+
+def memory_bytes(program: Program, *, loops_once: bool = False) -> int:
+    """Bytes that each device reads from and writes to its memory in one run.
+
+    Every instruction outside a fusion reads its operands and writes its result; a slice of a
+    larger array counts as the slice.
+    loops_once: as XLA's cost analysis counts them.
+    """
+    return sum(
+        (1 if loops_once else times) * _instruction_bytes(program, computation, instruction)
+        for computation, times in program.runs()
+        for instruction in computation.values()
+        if instruction.op not in FREE
+    )
+
+
+def _instruction_bytes(program: Program, computation: Computation, called: Instruction) -> int:
+    sizes = [computation[name].bytes for name in called.operands if name in computation]
+    if called.op == "dynamic-slice":
+        return 2 * called.bytes
+    if called.op == "dynamic-update-slice":
+        return 2 * sizes[1]
+    fused = program.computations.get(called.called("calls") or "")
+    if called.op != "fusion" or fused is None:
+        return sum(sizes) + called.bytes
+    parameters = [line for line in fused.values() if line.op == "parameter"]
+    read = sum(_read(fused, parameter) for parameter in parameters)
+    return read + sum(_written(fused, line) for line in fused.values() if line.is_root)
+
+
+def _read(fused: Computation, parameter: Instruction) -> int:
+    """Bytes of a fusion's parameter that it looks at."""
+    users = [line for line in fused.values() if parameter.name in line.operands]
+    if users and all(
+        user.op in ("dynamic-slice", "dynamic-update-slice") and user.operands[0] == parameter.name
+        for user in users
+    ):
+        return sum(user.bytes for user in users if user.op == "dynamic-slice")
+    return parameter.bytes
+
+
+def _written(fused: Computation, root: Instruction) -> int:
+    if root.op == "tuple":
+        return sum(_written(fused, fused[name]) for name in root.operands)
+    if root.op == "bitcast":
+        return _written(fused, fused[root.operands[0]])
+    if root.op == "dynamic-update-slice":
+        return 2 * fused[root.operands[1]].bytes
+    return root.bytes
+
+
+def _with_fused(program: Program, computation: Computation) -> list[Instruction]:
+    """A computation's instructions, and those of the fusions in it."""
+    found = []
+    for instruction in computation.values():
+        found.append(instruction)
+        fused = program.computations.get(instruction.called("calls") or "")
+        if instruction.op == "fusion" and fused:
+            found += _with_fused(program, fused)
+    return found
+
+
+def _largest(instruction: Instruction) -> int:
+    """An asynchronous start's result holds its operand beside what it gives."""
+    parts = instruction.shape.strip("()").split("}, ")
+    return max(Instruction("", "", part, (), "", is_root=False).bytes for part in parts or [""])
+
+
+def _group_size(text: str) -> int:
+    """Devices in each group of a collective, in any of the three ways XLA writes them."""
+    if listed := re.search(r"replica_groups=\{\{([\d,]*)\}", text):
+        return listed[1].count(",") + 1
+    if counted := re.search(r"replica_groups=\[\d+,(\d+)\]", text):
+        return int(counted[1])
+    if named := re.search(r"replica_groups=mesh\[([^\]]*)\] \{([^}]*)\}", text):
+        sizes = dict(re.findall(r"'([^']+)'=(\d+)", named[1]))
+        size = 1
+        for axis in re.findall(r"'([^']+)'", named[2]):
+            size *= int(sizes[axis])
+        return size
+    return 2 if "source_target_pairs" in text else 1

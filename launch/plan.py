@@ -1,0 +1,161 @@
+"""Before any accelerator is rented: does a config fit, and how fast can it be?
+
+    python -m launch.plan --config=configs/librispeech.py:whisper_large --target=v5e:4x4
+
+Compiles the true training step for the target, which need not be here: a TPU slice by libtpu
+(requirements-tpu.txt), or cpu:N. --config.mesh and the rest may be set as for training.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from absl import flags
+from ml_collections import config_flags
+
+from jasr.errors import UserError
+from launch.main import run
+
+if TYPE_CHECKING:
+    from jasr.experiment.plan import PlannedBucket, TrainingPlan
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config module, MODULE.py[:ARG].")
+_TARGET = flags.DEFINE_string("target", None, "cpu:N, v5e:4x4, v5p:4x4x4 ...", required=True)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; TFDS's default.")
+_HOURS = flags.DEFINE_float("hours", 1000.0, "Hours of speech, once over, to price.")
+flags.mark_flag_as_required("config")
+
+ROW = "{:>14} {:>10} {:>10} {:>10} {:>6} {:>9} {:>9} {:>9} {:>8} {:>9} {:>9} {:>12} {:>5} {:>9}"
+HEADINGS = (
+    *("batch", "arguments", "temporary", "peak GB", "of it", "model TF", "done TF", "XLA's TF"),
+    *("GB moved", "GB sent", "step ms", "bound by", "MFU", "h / chip h"),
+)
+
+
+def main(_) -> None:
+    _prepare_backend(_TARGET.value)
+    from jasr.experiment.plan import plan_training
+    from jasr.sharding.targets import target_devices
+
+    plan = plan_training(
+        _CONFIG.value.to_dict(), target_devices(_TARGET.value), data_dir=_DATA_DIR.value
+    )
+    _print(plan)
+    _must_fit(plan)
+
+
+def _prepare_backend(target: str) -> None:
+    """What JAX and libtpu read when they are loaded: nothing here runs on an accelerator."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    kind, _, count = target.partition(":")
+    if kind == "cpu":
+        flag = f"--xla_force_host_platform_device_count={count}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
+    for name, value in {
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_ACCELERATOR_TYPE": "v5litepod-1",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _print(plan: "TrainingPlan") -> None:
+    chip = plan.chip
+    print(
+        f"{plan.parameters / 1e6:.1f} M parameters on {plan.devices} x {plan.device_kind}; "
+        f"lengths of utterances: {plan.durations}"
+    )
+    if chip:
+        print(
+            f"a chip: {chip.memory / 1e9:g} GB at {chip.bandwidth / 1e9:,.0f} GB/s, "
+            f"{chip.flops / 1e12:g} TFLOP/s in bfloat16, {chip.interconnect / 1e9:g} GB/s to others"
+        )
+    print("Each figure but the model's TFLOP is of one device and one step.\n")
+    print(ROW.format(*HEADINGS))
+    for planned in plan.buckets:
+        print(ROW.format(*_cells(planned, plan)))
+    for planned in plan.buckets:
+        sent = planned.cost.collectives
+        if sent:
+            kinds = ", ".join(f"{kind} {size / 1e6:,.1f} MB" for kind, size in sent.items())
+            print(f"sent in a step of {_shape(planned)}: {kinds}")
+    if chip:
+        rates = [_audio_rate(planned, plan) for planned in plan.buckets]
+        audio = sum(planned.audio_seconds for planned in plan.buckets)
+        mean = audio / sum(b.audio_seconds / r for b, r in zip(plan.buckets, rates, strict=True))
+        print(
+            f"\n{_HOURS.value:g} hours of speech once over: {_HOURS.value / mean:,.2f} chip hours "
+            f"at least, {_HOURS.value / mean / plan.devices:,.3f} h on all {plan.devices} "
+            f"(bounds: nothing runs faster, and little as fast)"
+        )
+
+
+def _cells(planned: "PlannedBucket", plan: "TrainingPlan") -> list[str]:
+    memory, chip = planned.memory, plan.chip
+    cells = [
+        _shape(planned),
+        *(f"{size / 1e9:.3f}" for size in (memory.arguments, memory.temporaries, memory.peak)),
+        f"{memory.peak / chip.memory:.0%}" if chip else "-",
+        f"{planned.model_flops / 1e12:.3f}",
+        f"{planned.cost.flops / 1e12:.3f}",
+        f"{planned.counted_flops / 1e12:.3f}",
+        f"{planned.cost.memory / 1e9:.2f}",
+        f"{sum(planned.cost.collectives.values()) / 1e9:.3f}",
+    ]
+    if chip is None:
+        return [*cells, "-", "-", "-", "-"]
+    seconds = planned.cost.seconds(chip)
+    bound = max(seconds.values())
+    mfu = planned.model_flops / plan.devices / chip.flops / bound
+    return [
+        *cells,
+        f"{1e3 * bound:.2f}",
+        _largest(seconds),
+        f"{mfu:.0%}",
+        f"{_audio_rate(planned, plan):,.0f}",
+    ]
+
+
+def _shape(planned: "PlannedBucket") -> str:
+    seconds = planned.audio_seconds / planned.bucket.batch_size
+    return f"{planned.bucket.batch_size} x {seconds:.1f} s"
+
+
+def _audio_rate(planned: "PlannedBucket", plan: "TrainingPlan") -> float:
+    """Hours of audio in an hour of one chip, at most."""
+    assert plan.chip is not None
+    bound = max(planned.cost.seconds(plan.chip).values())
+    return planned.audio_seconds / bound / plan.devices
+
+
+def _largest(values: Mapping[str, float]) -> str:
+    return max(values, key=lambda name: values[name])
+
+
+def _must_fit(plan: "TrainingPlan") -> None:
+    if plan.chip is None:
+        return
+    worst = max(plan.buckets, key=lambda planned: planned.memory.peak)
+    over = worst.memory.peak - plan.chip.memory
+    if over <= 0:
+        return
+    room = plan.chip.memory - worst.memory.arguments - worst.memory.outputs
+    if room <= 0:
+        advice = "split the parameters (config.mesh.preset 'fsdp', config.mesh.fsdp=0)"
+    else:
+        seconds = _CONFIG.value.data.batch_seconds * room / worst.memory.temporaries
+        advice = (
+            f"lower config.data.batch_seconds to some {seconds:,.0f}, raise "
+            f"config.train.microbatches, keep less for the gradient "
+            f"(config.model.encoder.remat and decoder.remat), or split the parameters "
+            f"(config.mesh.preset 'fsdp')"
+        )
+    raise UserError(
+        f"a step of {_shape(worst)} needs {worst.memory.peak / 1e9:.2f} GB of the device's "
+        f"{plan.chip.memory / 1e9:g} GB, {over / 1e9:.2f} GB too much: {advice}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
