@@ -4,18 +4,26 @@
     python -m launch.train    --config=configs/librispeech.py:conformer,large --workdir=runs/ls
     python -m launch.evaluate --workdir=runs/ls --split=test-clean
 
-Arguments: conformer (instead of a Transformer encoder), large (118 M parameters instead of 30 M),
-clean100 (train on train-clean-100 alone), smoke (a minute on two cores).
+Arguments: conformer (instead of a Transformer encoder), large, xlarge, huge (larger than the 30 M
+parameters it has without), whisper_large (the shape of Whisper large-v3), clean100 (train on
+train-clean-100 alone), smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
 
 from configs.defaults import get_defaults, make_smoke, parse_argument
-from configs.models import add_decoder, ctc_conformer, ctc_transformer
+from configs.models import add_decoder, ctc_conformer, ctc_transformer, whisper_transformer
+from jasr.errors import UserError
+
+# num_layers, embed_dim, num_heads of the encoder.
+SIZES = {"large": (17, 512, 8), "xlarge": (24, 1024, 16), "huge": (40, 1280, 20)}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    words = parse_argument(arg, ("conformer", "large", "clean100", "smoke"))
+    words = parse_argument(arg, ("conformer", *SIZES, "whisper_large", "clean100", "smoke"))
+    sizes = [word for word in (*SIZES, "whisper_large") if word in words]
+    if len(sizes) > 1 or {"conformer", "whisper_large"} <= words:
+        raise UserError(f"config argument {arg!r} names more than one model: give one size")
     config = get_defaults()
     config.corpus.kind = "librispeech"
     config.corpus.name = "librispeech"
@@ -25,10 +33,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.splits.validation = "dev-clean"
     config.text.update({"tokenizer": "unigram", "vocab_size": 5000})
     encoder = ctc_conformer if "conformer" in words else ctc_transformer
-    if "large" in words:
-        config.model = encoder(num_layers=17, embed_dim=512, num_heads=8)
-    else:
-        config.model = encoder(num_layers=16, embed_dim=256, num_heads=4)
+    num_layers, embed_dim, num_heads = SIZES.get(sizes[0] if sizes else "", (16, 256, 4))
+    config.model = encoder(num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads)
     add_decoder(config.model, num_layers=6)
     config.model.dtype = "bfloat16"
     config.model.encoder.remat = "projections"
@@ -45,6 +51,22 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.learning_rate.update({"peak": 1.5e-3, "warmup_steps": 10_000})
     config.train.update({"num_steps": 120_000, "evaluate_every": 2_000, "checkpoint_every": 1_000})
     config.mesh.data = 0
+    if "whisper_large" in words:
+        _make_whisper(config)
+    if {"xlarge", "huge", "whisper_large"} & words:
+        config.mesh.update({"preset": "fsdp", "data": 1, "fsdp": 0})
     if "smoke" in words:
         make_smoke(config)
     return config
+
+
+def _make_whisper(config: ConfigDict) -> None:
+    config.text.update({"tokenizer": "bpe", "vocab_size": 51_866})
+    config.model = whisper_transformer(num_layers=32, embed_dim=1280, num_heads=20, num_mels=128)
+    config.model.dtype = "bfloat16"
+    config.model.encoder.remat = config.model.decoder.remat = "attended"
+    config.objective = ConfigDict(
+        {"cross_entropy": {"name": "cross_entropy", "weight": 1.0, "label_smoothing": 0.1}}
+    )
+    config.data.num_buckets = 4
+    config.optimizer.learning_rate.peak = 1.75e-4

@@ -48,6 +48,22 @@ def ctc_conformer(
     return model
 
 
+def whisper_transformer(
+    *, num_layers: int, embed_dim: int, num_heads: int, num_mels: int = 80, dropout: float = 0.1
+) -> ConfigDict:
+    """Whisper's encoder and decoder (Radford et al., 2022), for recordings of up to 30 s."""
+    model = ctc_transformer(
+        num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads, dropout=dropout
+    )
+    add_decoder(model, num_layers=num_layers)
+    with model.unlocked():
+        model.log_mel = ConfigDict({"name": "whisper", "num_mels": num_mels, "chunk_seconds": None})
+        model.encoder.update({"position": "sinusoidal", "stem": "whisper", "max_frames": 1500})
+        model.decoder.update({"position": "learned", "max_tokens": 448})
+        model.update({"ctc": False, "tied_embeddings": True})
+    return model
+
+
 def add_decoder(model: ConfigDict, *, num_layers: int = 4) -> None:
     """Gives the model an attention decoder as wide as its encoder."""
     encoder = model.encoder

@@ -71,7 +71,7 @@ def _print(plan: "TrainingPlan") -> None:
             f"a chip: {chip.memory / 1e9:g} GB at {chip.bandwidth / 1e9:,.0f} GB/s, "
             f"{chip.flops / 1e12:g} TFLOP/s in bfloat16, {chip.interconnect / 1e9:g} GB/s to others"
         )
-    print("Each figure but the model's TFLOP is of one device and one step.\n")
+    print("Each figure is of one device and one step.\n")
     print(ROW.format(*HEADINGS))
     for planned in plan.buckets:
         print(ROW.format(*_cells(planned, plan)))
@@ -97,7 +97,7 @@ def _cells(planned: "PlannedBucket", plan: "TrainingPlan") -> list[str]:
         _shape(planned),
         *(f"{size / 1e9:.3f}" for size in (memory.arguments, memory.temporaries, memory.peak)),
         f"{memory.peak / chip.memory:.0%}" if chip else "-",
-        f"{planned.model_flops / 1e12:.3f}",
+        f"{planned.model_flops / plan.devices / 1e12:.3f}",
         f"{planned.cost.flops / 1e12:.3f}",
         f"{planned.counted_flops / 1e12:.3f}",
         f"{planned.cost.memory / 1e9:.2f}",
