@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from absl import flags
 from ml_collections import config_flags
 
-from jasr.errors import UserError
 from launch.main import run
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _prepare_backend(target: str) -> None:
 def _print(plan: "TrainingPlan") -> None:
     chip = plan.chip
     print(
-        f"{plan.parameters / 1e6:.1f} M parameters on {plan.devices} x {plan.device_kind}; "
+        f"{plan.parameters / 1e6:.4g} M parameters on {plan.devices} x {plan.device_kind}; "
         f"lengths of utterances: {plan.durations}"
     )
     if chip:
@@ -134,27 +133,13 @@ def _largest(values: Mapping[str, float]) -> str:
 
 
 def _must_fit(plan: "TrainingPlan") -> None:
-    if plan.chip is None:
-        return
     worst = max(plan.buckets, key=lambda planned: planned.memory.peak)
-    over = worst.memory.peak - plan.chip.memory
-    if over <= 0:
-        return
-    room = plan.chip.memory - worst.memory.arguments - worst.memory.outputs
-    if room <= 0:
-        advice = "split the parameters (config.mesh.preset 'fsdp', config.mesh.fsdp=0)"
-    else:
-        seconds = _CONFIG.value.data.batch_seconds * room / worst.memory.temporaries
-        advice = (
-            f"lower config.data.batch_seconds to some {seconds:,.0f}, raise "
-            f"config.train.microbatches, keep less for the gradient "
-            f"(config.model.encoder.remat and decoder.remat), or split the parameters "
-            f"(config.mesh.preset 'fsdp')"
+    if plan.chip and worst.memory.peak > plan.chip.memory:
+        from jasr.experiment.plan import DoesNotFit
+
+        raise DoesNotFit(
+            _CONFIG.value, _shape(worst), needed=worst.memory.peak, there=plan.chip.memory
         )
-    raise UserError(
-        f"a step of {_shape(worst)} needs {worst.memory.peak / 1e9:.2f} GB of the device's "
-        f"{plan.chip.memory / 1e9:g} GB, {over / 1e9:.2f} GB too much: {advice}"
-    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What training a config would take on given devices: the true step, compiled and not run."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ from jasr.types import Batch
 ASSUMED_UTTERANCES = 20_000
 CHARACTERS = 32
 CHARACTERS_PER_SECOND, PIECES_PER_SECOND = 15, 5
+# How the TPU compiler says that it cannot do with the memory there is.
+EXCESS = re.compile(r"\(([\d.]+)G\) exceeds available HBM \(([\d.]+)G\)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +64,23 @@ class TrainingPlan:
     chip: Chip | None
     durations: str
     buckets: Sequence[PlannedBucket]
+
+
+class DoesNotFit(UserError):
+    """A step that needs more memory than the device has: by how much, and what to change.
+
+    needed, there: bytes.
+    """
+
+    def __init__(self, config: Mapping[str, Any], shape: str, *, needed: float, there: float):
+        seconds = config["data"]["batch_seconds"] * there / needed
+        super().__init__(
+            f"a step of {shape} needs {needed / 1e9:.2f} GB of the device's {there / 1e9:.2f} GB, "
+            f"{(needed - there) / 1e9:.2f} GB too much: lower config.data.batch_seconds to some "
+            f"{seconds:,.0f}, raise config.train.microbatches, keep less for the gradient "
+            f"(config.model.encoder.remat, decoder.remat: attended, full), or split the parameters "
+            f"(config.mesh.preset fsdp, config.mesh.fsdp=0)"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +121,7 @@ def plan_training(
         device_kind=devices[0].device_kind,
         chip=chip_of(devices[0]),
         durations=durations,
-        buckets=[
-            _planned(step, bucket, placement, selection.sample_rate) for bucket in plan.buckets
-        ],
+        buckets=[_planned(config, step, bucket, placement) for bucket in plan.buckets],
     )
 
 
@@ -141,17 +159,26 @@ def _batch(bucket: Bucket, placement: Placement) -> Batch:
 
 
 def _planned(
-    step: TrainingStep, bucket: Bucket, placement: Placement, sample_rate: int
+    config: Mapping[str, Any], step: TrainingStep, bucket: Bucket, placement: Placement
 ) -> PlannedBucket:
     batch, before = _batch(bucket, placement), step.compiled.seconds
-    compiled = step.compiled.program(step.abstract, batch)
+    seconds = bucket.num_samples / config["corpus"]["sample_rate"]
+    try:
+        compiled = step.compiled.program(step.abstract, batch)
+    except jax.errors.JaxRuntimeError as error:
+        excess = EXCESS.search(str(error))
+        if excess is None:
+            raise
+        needed, there = (float(size) * 2**30 for size in excess.groups())
+        shape = f"{bucket.batch_size} x {seconds:.1f} s"
+        raise DoesNotFit(config, shape, needed=needed, there=there) from error
     program = Program.parse(compiled.as_text() or "")
     with placement.active():
         carried_out = matmul_flops(step.take, step.abstract, batch)
     analysis: Any = compiled.cost_analysis()
     return PlannedBucket(
         bucket=bucket,
-        audio_seconds=bucket.batch_size * bucket.num_samples / sample_rate,
+        audio_seconds=bucket.batch_size * seconds,
         memory=Memory.of(compiled),
         cost=Cost(
             flops=carried_out / placement.mesh.size,

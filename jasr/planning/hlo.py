@@ -15,7 +15,9 @@ BYTES = {
     **dict.fromkeys(("f32", "s32", "u32"), 4),
     **dict.fromkeys(("f64", "s64", "u64", "c64"), 8),
 }
-ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\]")
+ARRAY = re.compile(r"\b([a-z]\w*)\[([\d,]*)\](\{[^}]*\})?")
+# A layout that places an array in memory on the chip itself, as a TPU's vector memory.
+ON_CHIP = re.compile(r"S\([1-9]")
 INSTRUCTION = re.compile(
     r"^\s+(?P<root>ROOT )?%(?P<name>\S+) = (?P<shape>\(.*?\)|\S+) (?P<op>[\w-]+)\((?P<rest>.*)$"
 )
@@ -42,7 +44,16 @@ class Instruction:
     @functools.cached_property
     def bytes(self) -> int:
         """Size of the result, in bytes."""
-        return sum(_size(kind, axes) for kind, axes in ARRAY.findall(self.shape))
+        return sum(_size(kind, axes) for kind, axes, _ in ARRAY.findall(self.shape))
+
+    @functools.cached_property
+    def stored_bytes(self) -> int:
+        """Those of its bytes that lie in the device's main memory, not on the chip."""
+        return sum(
+            _size(kind, axes)
+            for kind, axes, layout in ARRAY.findall(self.shape)
+            if not ON_CHIP.search(layout)
+        )
 
     def called(self, role: str) -> str | None:
         """The computation that it calls as its `calls`, `body`, `condition` ..."""

@@ -42,15 +42,14 @@ def collective_bytes(program: Program) -> Mapping[str, float]:
     return {kind: sum(of_kind.values()) for kind, of_kind in sent.items() if any(of_kind.values())}
 
 
-def memory_bytes(program: Program, *, loops_once: bool = False) -> int:
-    """Bytes that each device reads from and writes to its memory in one run.
+def memory_bytes(program: Program) -> int:
+    """Bytes that each device reads from and writes to its main memory in one run.
 
     Every instruction outside a fusion reads its operands and writes its result; a slice of a
-    larger array counts as the slice.
-    loops_once: as XLA's cost analysis counts them.
+    larger array counts as the slice, and what the compiler keeps on the chip does not count.
     """
     return sum(
-        (1 if loops_once else times) * _instruction_bytes(program, computation, instruction)
+        times * _instruction_bytes(program, computation, instruction)
         for computation, times in program.runs()
         for instruction in computation.values()
         if instruction.op not in FREE
@@ -58,31 +57,38 @@ def memory_bytes(program: Program, *, loops_once: bool = False) -> int:
 
 
 def _instruction_bytes(program: Program, computation: Computation, called: Instruction) -> int:
-    sizes = [computation[name].bytes for name in called.operands if name in computation]
-    if called.op == "dynamic-slice":
-        return 2 * called.bytes
+    operands = [computation[name] for name in called.operands if name in computation]
+    if called.op in ("dynamic-slice", "slice"):
+        return 2 * called.stored_bytes
     if called.op == "dynamic-update-slice":
-        return 2 * sizes[1]
+        return 2 * operands[1].stored_bytes
     fused = program.computations.get(called.called("calls") or "")
     if called.op != "fusion" or fused is None:
-        return sum(sizes) + called.bytes
-    parameters = [line for line in fused.values() if line.op == "parameter"]
-    read = sum(_read(fused, parameter) for parameter in parameters)
-    return read + sum(_written(fused, line) for line in fused.values() if line.is_root)
+        return sum(operand.stored_bytes for operand in operands) + called.stored_bytes
+    parameters = sorted(
+        (line for line in fused.values() if line.op == "parameter"),
+        key=lambda line: int(line.text.partition(")")[0]),
+    )
+    read = sum(
+        _read(fused, parameter)
+        for parameter, operand in zip(parameters, operands, strict=False)
+        if operand.stored_bytes
+    )
+    root = next(line for line in fused.values() if line.is_root)
+    return read + (min(_written(fused, root), called.stored_bytes) if called.stored_bytes else 0)
 
 
 def _read(fused: Computation, parameter: Instruction) -> int:
     """Bytes of a fusion's parameter that it looks at."""
     users = [line for line in fused.values() if parameter.name in line.operands]
-    if users and all(
-        user.op in ("dynamic-slice", "dynamic-update-slice") and user.operands[0] == parameter.name
-        for user in users
-    ):
-        return sum(user.bytes for user in users if user.op == "dynamic-slice")
+    slices = ("dynamic-slice", "slice", "dynamic-update-slice")
+    if users and all(u.op in slices and u.operands[0] == parameter.name for u in users):
+        return sum(user.bytes for user in users if user.op != "dynamic-update-slice")
     return parameter.bytes
 
 
 def _written(fused: Computation, root: Instruction) -> int:
+    """Bytes of a fusion's result that it writes; the rest of what it updates stays as it is."""
     if root.op == "tuple":
         return sum(_written(fused, fused[name]) for name in root.operands)
     if root.op == "bitcast":

@@ -1,0 +1,58 @@
+"""A plan without the devices: what it prints, and what it refuses."""
+
+import re
+from importlib.util import find_spec
+
+import pytest
+from launching import launch, refuse
+
+SMOKE = ("--config=configs/librispeech.py:smoke", "--config.data.num_buckets=1")
+needs_libtpu = pytest.mark.skipif(
+    find_spec("libtpu") is None, reason="libtpu, the TPU compiler, is not installed"
+)
+
+
+def sent(printed):
+    """Megabytes of each kind of collective."""
+    line = re.search(r"sent in a step of .*: (.*)", printed)
+    return {kind: float(size) for kind, size in re.findall(r"([\w-]+) ([\d.]+) MB", line[1])}
+
+
+def parameters(printed):
+    return float(re.search(r"([\d.]+) M parameters", printed)[1])
+
+
+def test_data_parallel_sends_as_much_on_two_devices_as_the_formula_says_on_four():
+    """Weak scaling: all-reduce of the gradients, 2 N (g - 1) / g bytes, whatever the batch."""
+    counts = (2, 4)
+    plans = [
+        launch("plan", *SMOKE, f"--target=cpu:{n}", "--config.data.batch_seconds=64")
+        for n in counts
+    ]
+    for count, printed in zip(counts, plans, strict=True):
+        gradients = 4 * parameters(printed)
+        expected = 2 * gradients * (count - 1) / count
+        assert sent(printed)["all-reduce"] == pytest.approx(expected, rel=0.1)
+
+
+def test_what_cannot_be_a_target_is_refused():
+    assert "expected cpu:N, or a TPU slice" in refuse("plan", *SMOKE, "--target=tpu")
+
+
+@needs_libtpu
+def test_a_tpu_slice_is_planned_without_a_tpu():
+    printed = launch("plan", *SMOKE, "--target=v5e:2x2")
+    assert "on 4 x TPU v5 lite" in printed
+    assert "16 GB at 819 GB/s" in printed
+    assert "chip hours" in printed
+    row = re.search(r"\d+ x 30.0 s .*", printed)[0].split()
+    assert float(row[6]) > 0
+
+
+@needs_libtpu
+def test_a_step_that_does_not_fit_says_by_how_much_and_what_to_do():
+    large = ("--config.data.batch_seconds=200000", "--config.model.encoder.remat=none")
+    line = refuse("plan", *SMOKE, *large, "--target=v5e:2x2")
+    assert re.search(
+        r"needs [\d.]+ GB of the device's 16 GB, [\d.]+ GB too much: lower config", line
+    )
