@@ -77,7 +77,7 @@ def _print(plan: "TrainingPlan") -> None:
     for planned in plan.buckets:
         sent = planned.cost.collectives
         if sent:
-            kinds = ", ".join(f"{kind} {size / 1e6:,.1f} MB" for kind, size in sent.items())
+            kinds = ", ".join(f"{kind} {size / 1e6:,.3f} MB" for kind, size in sent.items())
             print(f"sent in a step of {_shape(planned)}: {kinds}")
     if chip:
         rates = [_audio_rate(planned, plan) for planned in plan.buckets]

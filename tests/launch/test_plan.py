@@ -53,6 +53,5 @@ def test_a_tpu_slice_is_planned_without_a_tpu():
 def test_a_step_that_does_not_fit_says_by_how_much_and_what_to_do():
     large = ("--config.data.batch_seconds=200000", "--config.model.encoder.remat=none")
     line = refuse("plan", *SMOKE, *large, "--target=v5e:2x2")
-    assert re.search(
-        r"needs [\d.]+ GB of the device's 16 GB, [\d.]+ GB too much: lower config", line
-    )
+    assert re.search(r"needs [\d.]+ GB of the device's [\d.]+ GB, [\d.]+ GB too much", line)
+    assert "lower config.data.batch_seconds to some" in line
