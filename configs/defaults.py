@@ -100,7 +100,8 @@ def make_smoke(config: ConfigDict) -> None:
         )
     if config.text.vocab_size:
         config.text.vocab_size = 40
-    config.data.update({"batch_seconds": 16.0, "num_buckets": 2})
+    workers = min(config.data.num_workers, 1)
+    config.data.update({"batch_seconds": 16.0, "num_buckets": 2, "num_workers": workers})
     config.evaluation.update({"batch_seconds": 32.0, "num_buckets": 1})
     config.train.update(
         {"num_steps": 8, "log_every": 2, "evaluate_every": 4, "checkpoint_every": 2}
