@@ -147,14 +147,12 @@ def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selecti
 
 def _batch(bucket: Bucket, placement: Placement) -> Batch:
     """The shapes of a bucket's batch, and where they lie."""
-    shapes = jax.eval_shape(
-        lambda: jax.tree.map(
-            jax.numpy.asarray,
-            empty_batch(bucket.batch_size, samples=bucket.num_samples, tokens=bucket.num_tokens),
-        )
-    )
+    row = empty_batch(1, samples=bucket.num_samples, tokens=bucket.num_tokens)
     return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement.rows), shapes
+        lambda leaf: jax.ShapeDtypeStruct(
+            (bucket.batch_size, *leaf.shape[1:]), leaf.dtype, sharding=placement.rows
+        ),
+        row,
     )
 
 

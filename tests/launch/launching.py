@@ -17,11 +17,17 @@ def start(module: str, *flags: str, devices: int = 1) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", f"launch.{module}", *flags],
         cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": " ".join(xla_flags)},
+        env=os.environ | {"XLA_FLAGS": " ".join(xla_flags), "PYTHONPATH": _python_path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _python_path() -> str:
+    """Without PyTorch, which takes seconds to import, and which no user needs."""
+    given = os.environ.get("PYTHONPATH")
+    return os.pathsep.join(filter(None, [given, str(Path(__file__).parent / "without_torch")]))
 
 
 def launch(module: str, *flags: str, devices: int = 1) -> str:

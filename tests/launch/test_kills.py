@@ -13,7 +13,7 @@ from launching import ROOT
 from jasr.training.checkpoint import Checkpoints
 
 KILLS = 20
-STEPS = 240
+STEPS = 120
 # Trains in a process of its own for each line it reads, and prints its number and how it ended.
 # Such a process is forked before JAX has any devices: it need not import anything again.
 _TRAINER = """

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 import pytest
 from launching import launch, refuse
 
-SMOKE = ("--config=configs/librispeech.py:smoke", "--config.data.num_buckets=1")
+SMOKE = ("--config=configs/quickstart.py:smoke", "--config.data.num_buckets=1")
+ALL_DEVICES = "--config.mesh.data=0"
 needs_libtpu = pytest.mark.skipif(
     find_spec("libtpu") is None, reason="libtpu, the TPU compiler, is not installed"
 )
@@ -26,7 +27,7 @@ def test_data_parallel_sends_as_much_on_two_devices_as_the_formula_says_on_four(
     """Weak scaling: all-reduce of the gradients, 2 N (g - 1) / g bytes, whatever the batch."""
     counts = (2, 4)
     plans = [
-        launch("plan", *SMOKE, f"--target=cpu:{n}", "--config.data.batch_seconds=64")
+        launch("plan", *SMOKE, ALL_DEVICES, f"--target=cpu:{n}", "--config.data.batch_seconds=80")
         for n in counts
     ]
     for count, printed in zip(counts, plans, strict=True):
@@ -41,17 +42,17 @@ def test_what_cannot_be_a_target_is_refused():
 
 @needs_libtpu
 def test_a_tpu_slice_is_planned_without_a_tpu():
-    printed = launch("plan", *SMOKE, "--target=v5e:2x2")
+    printed = launch("plan", *SMOKE, ALL_DEVICES, "--target=v5e:2x2")
     assert "on 4 x TPU v5 lite" in printed
     assert "16 GB at 819 GB/s" in printed
     assert "chip hours" in printed
-    row = re.search(r"\d+ x 30.0 s .*", printed)[0].split()
+    row = re.search(r"\d+ x 20.0 s .*", printed)[0].split()
     assert float(row[6]) > 0
 
 
 @needs_libtpu
 def test_a_step_that_does_not_fit_says_by_how_much_and_what_to_do():
-    large = ("--config.data.batch_seconds=200000", "--config.model.encoder.remat=none")
+    large = ("--config.data.batch_seconds=400000", "--config.model.encoder.remat=none")
     line = refuse("plan", *SMOKE, *large, "--target=v5e:2x2")
     assert re.search(r"needs [\d.]+ GB of the device's [\d.]+ GB, [\d.]+ GB too much", line)
     assert "lower config.data.batch_seconds to some" in line
