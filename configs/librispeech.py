@@ -66,7 +66,7 @@ def _make_whisper(config: ConfigDict) -> None:
     config.model.dtype = "bfloat16"
     config.model.encoder.remat = config.model.decoder.remat = "attended"
     config.objective = ConfigDict(
-        {"cross_entropy": {"name": "cross_entropy", "weight": 1.0, "label_smoothing": 0.1}}
+        {"cross_entropy": {"name": "chunked_cross_entropy", "label_smoothing": 0.1}}
     )
     config.data.num_buckets = 4
     config.optimizer.learning_rate.peak = 1.75e-4

@@ -35,6 +35,17 @@ class Padded:
 
 
 @struct.dataclass
+class Factored(Padded):
+    """Logits as the product of two factors, not multiplied yet.
+
+    values:     Float[Array, "batch length features"]
+    vocabulary: Float[Array, "vocab features"]
+    """
+
+    vocabulary: Any
+
+
+@struct.dataclass
 class Batch:
     """What a step sees of the data.
 

@@ -7,11 +7,16 @@ import optax
 
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct_named
+from jasr.objectives.chunked_cross_entropy import ChunkedCrossEntropy
 from jasr.objectives.cross_entropy import CrossEntropy
 from jasr.objectives.ctc import CTC
 from jasr.objectives.objective import Objectives, Schedule, Weighted
 
-OBJECTIVES = {"ctc": CTC, "cross_entropy": CrossEntropy}
+OBJECTIVES = {
+    "ctc": CTC,
+    "cross_entropy": CrossEntropy,
+    "chunked_cross_entropy": ChunkedCrossEntropy,
+}
 WEIGHT_SCHEDULES = {
     "linear": optax.linear_schedule,
     "cosine": optax.cosine_decay_schedule,

@@ -38,6 +38,16 @@ class TokenEmbedding(nn.Module):
         """Vectors of the tokens, in `dtype`."""
         return jnp.take(self.embedding, tokens, axis=0, mode="clip").astype(self.dtype)
 
+    def factors(self, x: Float[Array, "batch length embed"]) -> tuple[Array, Array]:
+        """[B, L, F] and [V, F] in `dtype`, whose product the logits are; after `logits`."""
+        x = x.astype(self.dtype)
+        if self.tied:
+            return x, self.embedding.astype(self.dtype)
+        layer = nn.unbox(self.output.variables["params"])
+        factors_VF = jnp.concatenate([layer["kernel"], layer["bias"][None]]).T.astype(self.dtype)
+        ones = jnp.ones((*x.shape[:-1], 1), x.dtype)
+        return jnp.concatenate([x, ones], axis=-1), factors_VF
+
     def logits(self, x: Float[Array, "batch length embed"]) -> Float[Array, "batch length vocab"]:
         """Float32 logits of every token."""
         if not self.tied:

@@ -17,7 +17,7 @@ from jasr.layers.linear import Linear
 from jasr.layers.token_embedding import TokenEmbedding
 from jasr.models.encoder import Encoder
 from jasr.models.transformer_decoder import DecoderCache, TransformerDecoder
-from jasr.types import Batch, Outputs, Padded, example_keys
+from jasr.types import Batch, Factored, Outputs, Padded, example_keys
 
 
 class Recognizer(nn.Module):
@@ -62,6 +62,7 @@ class Recognizer(nn.Module):
         "ctc":     logits [B, T, vocab], if there is a CTC head.
         "decoder": logits [B, 1 + tokens, vocab], if there is a decoder: position i, having read
                    the start and i tokens of the text, predicts token i, and the end after them.
+        "decoder_factors": the same, `Factored`; of the two, what nobody reads is not computed.
 
         In training it draws from the streams "dropout" and "augment"; an example's augmentation
         depends on its id alone.
@@ -77,6 +78,8 @@ class Recognizer(nn.Module):
             read = self._read(batch)
             x_BTE = self.decoder(self.token_embedding(read.values), encoded, train=train)
             outputs["decoder"] = Padded(self.token_embedding.logits(x_BTE), read.mask)
+            states_BTF, vocabulary_VF = self.token_embedding.factors(x_BTE)
+            outputs["decoder_factors"] = Factored(states_BTF, read.mask, vocabulary_VF)
         return outputs
 
     def encode(self, audio: Padded) -> Padded:

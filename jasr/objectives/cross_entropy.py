@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from jasr.objectives.objective import Terms, read_output
 from jasr.types import Batch, Outputs, Padded, Sum
@@ -28,9 +28,7 @@ class CrossEntropy:
         logits = read_output(outputs, self.output, "cross_entropy")
         target = append_end(batch.targets[self.target], self.end_id)
         real_BL = target.mask & batch.example_mask[:, None]
-        logits_BLV = logits.values.astype(jnp.float32)
-        loss_BL = self._smoothed(logits_BLV, target.values)
-        correct_BL = jnp.argmax(logits_BLV, axis=-1) == target.values
+        loss_BL, correct_BL = token_losses(logits.values, target.values, self.label_smoothing)
         count = jnp.sum(real_BL, dtype=jnp.float32)
         return Terms(
             loss=Sum(value=jnp.sum(jnp.where(real_BL, loss_BL, 0)), count=count),
@@ -39,15 +37,22 @@ class CrossEntropy:
             },
         )
 
-    def _smoothed(
-        self, logits_BLV: Float[Array, "batch tokens vocab"], labels_BL: Int[Array, "batch tokens"]
-    ) -> Float[Array, "batch tokens"]:
-        """Without an array of smoothed labels, which would be as large as the logits."""
-        loss_BL = optax.losses.softmax_cross_entropy_with_integer_labels(logits_BLV, labels_BL)
-        if not self.label_smoothing:
-            return loss_BL
+
+def token_losses(
+    logits_BLV: Float[Array, "batch tokens vocab"],
+    labels_BL: Int[Array, "batch tokens"],
+    label_smoothing: float,
+) -> tuple[Float[Array, "batch tokens"], Bool[Array, "batch tokens"]]:
+    """Each token's smoothed loss, float32, and whether it is the likeliest.
+
+    Without an array of smoothed labels, which would be as large as the logits.
+    """
+    logits_BLV = logits_BLV.astype(jnp.float32)
+    loss_BL = optax.losses.softmax_cross_entropy_with_integer_labels(logits_BLV, labels_BL)
+    if label_smoothing:
         uniform_BL = jax.nn.logsumexp(logits_BLV, axis=-1) - jnp.mean(logits_BLV, axis=-1)
-        return (1 - self.label_smoothing) * loss_BL + self.label_smoothing * uniform_BL
+        loss_BL = (1 - label_smoothing) * loss_BL + label_smoothing * uniform_BL
+    return loss_BL, jnp.argmax(logits_BLV, axis=-1) == labels_BL
 
 
 def append_end(target: Padded, end_id: int) -> Padded:

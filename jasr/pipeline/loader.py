@@ -7,6 +7,7 @@ depends on n alone, so where to go on is the only state there is.
 """
 
 import gc
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -111,8 +112,15 @@ def _in_workers(steps: grain.MapDataset, num_workers: int) -> grain.IterDataset:
         rows, grain.experimental.DatasetOptions(min_shm_size=MIN_SHARED_BYTES)
     )
     return rows.mp_prefetch(
-        grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
+        grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2),
+        worker_init_fn=_leave_signals_to_the_parent,
     )
+
+
+def _leave_signals_to_the_parent(*_: int) -> None:
+    """A scheduler may signal all processes at once; the training saves, and ends its workers."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _assembled(ahead: grain.IterDataset, sample_rate: int) -> Iterator[LoadedBatch]:

@@ -8,8 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(module: str, *flags: str, devices: int = 1) -> subprocess.Popen:
-    """`python -m launch.MODULE FLAGS`; compiled cheaply, as it runs but a few steps."""
+def start(module: str, *flags: str, devices: int = 1, new_group: bool = False) -> subprocess.Popen:
+    """`python -m launch.MODULE FLAGS`; compiled cheaply, as it runs but a few steps.
+
+    new_group: it leads a process group of its own.
+    """
     xla_flags = (
         "--xla_backend_optimization_level=0",
         f"--xla_force_host_platform_device_count={devices}",
@@ -21,6 +24,7 @@ def start(module: str, *flags: str, devices: int = 1) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=new_group,
     )
 
 

@@ -1,6 +1,7 @@
 """The whole way, in real processes: prepare, train, kill, resume, evaluate, transcribe."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -84,11 +85,11 @@ def test_a_preempted_run_saves_and_asks_to_be_started_again(trained, spoken, tmp
     workdir = tmp_path / "preempted"
     flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
     rarely = ("--config.train.checkpoint_every=8", "--config.train.log_every=1")
-    process = start("train", *flags, *rarely)
+    process = start("train", *flags, *rarely, "--config.data.num_workers=1", new_group=True)
     while not (workdir / "metrics.jsonl").exists() or not (workdir / "metrics.jsonl").read_text():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # its workers are told, too
     error = process.communicate()[1]
     assert process.returncode == 75, error
     assert "preempted: saved at step" in error

@@ -43,11 +43,14 @@ def of_both(**fields):
 
 def test_outputs_and_their_masks(variables):
     outputs = run(make_recognizer(), variables)
-    assert set(outputs) == {"encoder", "ctc", "decoder"}
+    assert set(outputs) == {"encoder", "ctc", "decoder", "decoder_factors"}
     assert outputs["ctc"].values.shape == (3, 10, VOCAB_SIZE)
     assert outputs["ctc"].lengths().tolist() == [7, 10, 4]
     assert outputs["decoder"].values.shape == (3, 6, VOCAB_SIZE)
     assert outputs["decoder"].lengths().tolist() == [4, 6, 2]
+    factors = outputs["decoder_factors"]
+    product = factors.values @ factors.vocabulary.T
+    np.testing.assert_allclose(product, outputs["decoder"].values, 1e-4, 1e-5)
 
 
 def test_filler_rows_are_masked_throughout_and_finite(variables):
@@ -65,7 +68,11 @@ def test_heads_are_optional():
     params = shapes(untied, BATCH)["params"]
     assert set(params) == {"encoder", "decoder", "token_embedding"}
     assert set(params["token_embedding"]) == {"embedding", "output"}
-    assert set(run(untied, draw(untied, BATCH))) == {"encoder", "decoder"}
+    outputs = run(untied, draw(untied, BATCH))
+    assert set(outputs) == {"encoder", "decoder", "decoder_factors"}
+    factors = outputs["decoder_factors"]
+    product = factors.values @ factors.vocabulary.T
+    np.testing.assert_allclose(product, outputs["decoder"].values, 1e-4, 1e-5)
     with pytest.raises(UserError, match="neither ctc nor decoder"):
         shapes(ctc_only.clone(ctc=False), BATCH)
 

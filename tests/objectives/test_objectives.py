@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from jasr.errors import UserError
+from jasr.objectives.chunked_cross_entropy import ChunkedCrossEntropy
 from jasr.objectives.cross_entropy import CrossEntropy
 from jasr.objectives.ctc import CTC
 from jasr.objectives.objective import Objectives, Weighted
-from jasr.types import Batch, Padded
+from jasr.types import Batch, Factored, Padded
 
 FRAMES, TOKENS, VOCAB = 12, 4, 7
 LENGTHS = np.array([[12, 4], [9, 3], [7, 2], [12, 0]])
@@ -94,6 +95,33 @@ def test_cross_entropy_equals_pytorch(batch_and_logits, smoothing):
     )
     np.testing.assert_allclose(terms.loss.value, theirs.item(), rtol=1e-5)
     assert terms.loss.count == (LENGTHS[:3, 1] + 1).sum()
+
+
+@pytest.mark.parametrize("tokens_at_once", [1, 2, 5, 100])
+def test_chunked_cross_entropy_equals_the_whole_and_so_does_its_gradient(
+    batch_and_logits, tokens_at_once
+):
+    batch, _ = batch_and_logits
+    rng = np.random.default_rng(1)
+    states = padded(rng.normal(size=(4, TOKENS + 1, 8)).astype(np.float32), LENGTHS[:, 1] + 1)
+    vocabulary = jnp.asarray(rng.normal(size=(VOCAB, 8)), jnp.float32)
+
+    def whole(x, v):
+        outputs = {"decoder": states.replace(values=x @ v.T)}
+        terms = CrossEntropy(label_smoothing=0.1)(outputs, batch)
+        return terms.loss.value, terms
+
+    def chunked(x, v):
+        outputs = {"decoder_factors": Factored(x, states.mask, v)}
+        objective = ChunkedCrossEntropy(label_smoothing=0.1, tokens_at_once=tokens_at_once)
+        terms = objective(outputs, batch)
+        return terms.loss.value, terms
+
+    results = [
+        jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(states.values, vocabulary)
+        for loss in (whole, chunked)
+    ]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6), *results)
 
 
 def test_extra_padding_and_filler_rows_change_nothing(batch_and_logits):
