@@ -86,3 +86,8 @@ class Sum:
 def example_keys(key: jax.Array, batch: Batch) -> jax.Array:
     """One PRNG key per example, [batch], the same in any batch that holds the example."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, batch.example_ids)
+
+
+def path_of(path: tuple[Any, ...]) -> str:
+    """A leaf's path in a tree as one string, "encoder/layers/attention/query/kernel"."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")

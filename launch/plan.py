@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 from ml_collections import config_flags
 
+from launch.cpu_devices import cpu_devices
 from launch.main import run
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def _prepare_backend(target: str) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"
     kind, _, count = target.partition(":")
     if kind == "cpu":
-        flag = f"--xla_force_host_platform_device_count={count}"
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}"
+        os.environ.update(cpu_devices(count))
     for name, value in {
         "TPU_SKIP_MDS_QUERY": "1",
         "TPU_ACCELERATOR_TYPE": "v5litepod-1",
@@ -78,7 +78,7 @@ def _print(plan: "TrainingPlan") -> None:
         sent = planned.cost.collectives
         if sent:
             kinds = ", ".join(f"{kind} {size / 1e6:,.3f} MB" for kind, size in sent.items())
-            print(f"sent in a step of {_shape(planned)}: {kinds}")
+            print(f"sent in a step of {planned.title}: {kinds}")
     if chip:
         rates = [_audio_rate(planned, plan) for planned in plan.buckets]
         audio = sum(planned.audio_seconds for planned in plan.buckets)
@@ -93,7 +93,7 @@ def _print(plan: "TrainingPlan") -> None:
 def _cells(planned: "PlannedBucket", plan: "TrainingPlan") -> list[str]:
     memory, chip = planned.memory, plan.chip
     cells = [
-        _shape(planned),
+        planned.title,
         *(f"{size / 1e9:.3f}" for size in (memory.arguments, memory.temporaries, memory.peak)),
         f"{memory.peak / chip.memory:.0%}" if chip else "-",
         f"{planned.model_flops / plan.devices / 1e12:.3f}",
@@ -116,11 +116,6 @@ def _cells(planned: "PlannedBucket", plan: "TrainingPlan") -> list[str]:
     ]
 
 
-def _shape(planned: "PlannedBucket") -> str:
-    seconds = planned.audio_seconds / planned.bucket.batch_size
-    return f"{planned.bucket.batch_size} x {seconds:.1f} s"
-
-
 def _audio_rate(planned: "PlannedBucket", plan: "TrainingPlan") -> float:
     """Hours of audio in an hour of one chip, at most."""
     assert plan.chip is not None
@@ -138,7 +133,7 @@ def _must_fit(plan: "TrainingPlan") -> None:
         from jasr.experiment.plan import DoesNotFit
 
         raise DoesNotFit(
-            _CONFIG.value, _shape(worst), needed=worst.memory.peak, there=plan.chip.memory
+            _CONFIG.value, worst.title, needed=worst.memory.peak, there=plan.chip.memory
         )
 
 

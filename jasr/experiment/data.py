@@ -10,7 +10,7 @@ from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
 from jasr.pipeline.plan import EvalPlan, TrainPlan
-from jasr.pipeline.usable import select_all, select_usable
+from jasr.pipeline.usable import Selection, select_all, select_usable
 from jasr.text.tokenizer import Tokenizer, train_tokenizer
 from jasr.types import Batch, Padded
 
@@ -65,7 +65,7 @@ def train_plan(
     seed: int,
     multiple_of: int,
 ) -> TrainPlan:
-    """The order of training that config.data asks for."""
+    """The order of training that config.data asks for, of what it finds usable."""
     selection = select_usable(
         corpus,
         tokenizer,
@@ -74,6 +74,13 @@ def train_plan(
         max_seconds=config["max_seconds"],
         max_tokens=config["max_tokens"],
     )
+    return order(config, selection, seed=seed, multiple_of=multiple_of)
+
+
+def order(
+    config: Mapping[str, Any], selection: Selection, *, seed: int, multiple_of: int
+) -> TrainPlan:
+    """The order of training that config.data asks for, of a selection."""
     return TrainPlan(
         selection,
         seed=seed,

@@ -10,11 +10,10 @@ import numpy as np
 
 from jasr.corpora.catalogue import open_corpus
 from jasr.errors import UserError
-from jasr.experiment.data import empty_batch
+from jasr.experiment.data import empty_batch, order
 from jasr.experiment.model import build_model
 from jasr.experiment.step import TrainingStep
 from jasr.pipeline.buckets import Bucket
-from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.usable import Selection, indexed_samples
 from jasr.planning.hlo import Program
 from jasr.planning.roofline import Cost
@@ -37,18 +36,18 @@ EXCESS = re.compile(r"\(([\d.]+)G\) exceeds available HBM \(([\d.]+)G\)")
 class PlannedBucket:
     """One bucket's step on each device.
 
+    title:         its shape, in people's units.
     model_flops:   what the mathematics asks of all devices together.
     counted_flops: XLA's own count, on each device, which takes the body of a loop once.
     audio_seconds: of the batch, padding included.
     """
 
-    bucket: Bucket
+    title: str
     audio_seconds: float
     memory: Memory
     cost: Cost
     model_flops: float
     counted_flops: float
-    compile_seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +100,10 @@ def plan_training(
     """
     placement = Placement.from_config(config["mesh"], devices)
     selection, durations = _selection(config, data_dir)
-    plan = TrainPlan(
+    plan = order(
+        config["data"],
         selection,
         seed=config["seed"],
-        batch_seconds=config["data"]["batch_seconds"],
-        num_buckets=config["data"]["num_buckets"],
-        speeds=config["data"]["augment"]["speeds"],
         multiple_of=placement.row_shards * config["train"]["microbatches"],
     )
     vocabulary = _Vocabulary(config["text"]["vocab_size"] or CHARACTERS)
@@ -159,8 +156,8 @@ def _batch(bucket: Bucket, placement: Placement) -> Batch:
 def _planned(
     config: Mapping[str, Any], step: TrainingStep, bucket: Bucket, placement: Placement
 ) -> PlannedBucket:
-    batch, before = _batch(bucket, placement), step.compiled.seconds
-    seconds = bucket.num_samples / config["corpus"]["sample_rate"]
+    batch, sample_rate = _batch(bucket, placement), config["corpus"]["sample_rate"]
+    title = bucket.title(sample_rate)
     try:
         compiled = step.compiled.program(step.abstract, batch)
     except jax.errors.JaxRuntimeError as error:
@@ -168,15 +165,14 @@ def _planned(
         if excess is None:
             raise
         needed, there = (float(size) * 2**30 for size in excess.groups())
-        shape = f"{bucket.batch_size} x {seconds:.1f} s"
-        raise DoesNotFit(config, shape, needed=needed, there=there) from error
+        raise DoesNotFit(config, title, needed=needed, there=there) from error
     program = Program.parse(compiled.as_text() or "")
     with placement.active():
         carried_out = matmul_flops(step.take, step.abstract, batch)
     analysis: Any = compiled.cost_analysis()
     return PlannedBucket(
-        bucket=bucket,
-        audio_seconds=bucket.batch_size * seconds,
+        title=title,
+        audio_seconds=bucket.batch_size * bucket.num_samples / sample_rate,
         memory=Memory.of(compiled),
         cost=Cost(
             flops=carried_out / placement.mesh.size,
@@ -185,5 +181,4 @@ def _planned(
         ),
         model_flops=step.model_flops(batch),
         counted_flops=analysis["flops"],
-        compile_seconds=step.compiled.seconds - before,
     )

@@ -204,8 +204,8 @@ def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: P
         )
         memory = Memory.of(step.program(state, step.place(batch)))
         hosts.say(
-            f"compiled {bucket.batch_size} x {bucket.num_samples / plan.selection.sample_rate:.1f} "
-            f"s in {step.seconds - before:.1f} s: {memory}"
+            f"compiled {bucket.title(plan.selection.sample_rate)} in "
+            f"{step.seconds - before:.1f} s: {memory}"
         )
 
 
@@ -229,9 +229,7 @@ def _introduce(state: TrainState, plan: TrainPlan, corpus: Corpus) -> None:
     """Says what is about to be trained on what."""
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     hours = plan.selection.num_samples.sum() / plan.selection.sample_rate / 3600
-    shapes = ", ".join(
-        f"{b.batch_size} x {b.num_samples / plan.selection.sample_rate:.1f} s" for b in plan.buckets
-    )
+    shapes = ", ".join(bucket.title(plan.selection.sample_rate) for bucket in plan.buckets)
     hosts.say(
         f"{parameters / 1e6:.2f} M parameters; {len(plan.selection)} utterances, {hours:.2f} h of "
         f"{corpus.name}; {plan.batches_per_epoch:.0f} steps an epoch in batches of {shapes}"

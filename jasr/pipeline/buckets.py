@@ -26,6 +26,10 @@ class Bucket:
     num_tokens: int
     batch_size: int
 
+    def title(self, sample_rate: int) -> str:
+        """The shape in people's units: "32 x 3.7 s"."""
+        return f"{self.batch_size} x {self.num_samples / sample_rate:.1f} s"
+
 
 def choose_buckets(
     num_samples: Int[np.ndarray, " utterances"],

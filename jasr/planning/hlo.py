@@ -7,7 +7,7 @@ is its body as often as it runs.
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 BYTES = {
     **dict.fromkeys(("pred", "s8", "u8", "f8e4m3fn", "f8e5m2", "s4", "u4"), 1),
@@ -42,18 +42,22 @@ class Instruction:
     is_root: bool
 
     @functools.cached_property
+    def arrays(self) -> Sequence[tuple[int, bool]]:
+        """Of each array in the result, its bytes and whether they lie in main memory."""
+        return [
+            (_size(kind, axes), not ON_CHIP.search(layout))
+            for kind, axes, layout in ARRAY.findall(self.shape)
+        ]
+
+    @property
     def bytes(self) -> int:
         """Size of the result, in bytes."""
-        return sum(_size(kind, axes) for kind, axes, _ in ARRAY.findall(self.shape))
+        return sum(size for size, _ in self.arrays)
 
-    @functools.cached_property
+    @property
     def stored_bytes(self) -> int:
         """Those of its bytes that lie in the device's main memory, not on the chip."""
-        return sum(
-            _size(kind, axes)
-            for kind, axes, layout in ARRAY.findall(self.shape)
-            if not ON_CHIP.search(layout)
-        )
+        return sum(size for size, is_stored in self.arrays if is_stored)
 
     def called(self, role: str) -> str | None:
         """The computation that it calls as its `calls`, `body`, `condition` ..."""
@@ -82,6 +86,12 @@ class Program:
             elif found := INSTRUCTION.match(line):
                 current[found["name"]] = _instruction(found)
         return cls(computations, entry)
+
+    def fused(self, instruction: Instruction) -> Computation | None:
+        """What a fusion computes; None for any other instruction."""
+        if instruction.op != "fusion":
+            return None
+        return self.computations.get(instruction.called("calls") or "")
 
     def runs(self) -> Iterator[tuple[Computation, int]]:
         """The entry and the bodies of its loops, each with how often it runs."""

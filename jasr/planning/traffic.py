@@ -36,7 +36,9 @@ def collective_bytes(program: Program) -> Mapping[str, float]:
                 channel = re.search(r"channel_id=(\d+)", instruction.text)
                 key = channel[1] if channel else instruction.name
                 group = _group_size(instruction.text)
-                size = _largest(instruction) if kind != instruction.op else instruction.bytes
+                # An asynchronous start's result holds its operand beside what it gives.
+                is_start = kind != instruction.op
+                size = max(instruction.arrays)[0] if is_start else instruction.bytes
                 moved = times * SENT[kind](size, group) if group > 1 else 0.0
                 sent[kind][key] = max(sent[kind].get(key, 0.0), moved)
     return {kind: sum(of_kind.values()) for kind, of_kind in sent.items() if any(of_kind.values())}
@@ -62,8 +64,8 @@ def _instruction_bytes(program: Program, computation: Computation, called: Instr
         return 2 * called.stored_bytes
     if called.op == "dynamic-update-slice":
         return 2 * operands[1].stored_bytes
-    fused = program.computations.get(called.called("calls") or "")
-    if called.op != "fusion" or fused is None:
+    fused = program.fused(called)
+    if fused is None:
         return sum(operand.stored_bytes for operand in operands) + called.stored_bytes
     parameters = sorted(
         (line for line in fused.values() if line.op == "parameter"),
@@ -103,16 +105,8 @@ def _with_fused(program: Program, computation: Computation) -> list[Instruction]
     found = []
     for instruction in computation.values():
         found.append(instruction)
-        fused = program.computations.get(instruction.called("calls") or "")
-        if instruction.op == "fusion" and fused:
-            found += _with_fused(program, fused)
+        found += _with_fused(program, program.fused(instruction) or {})
     return found
-
-
-def _largest(instruction: Instruction) -> int:
-    """An asynchronous start's result holds its operand beside what it gives."""
-    parts = instruction.shape.strip("()").split("}, ")
-    return max(Instruction("", "", part, (), "", is_root=False).bytes for part in parts or [""])
 
 
 def _group_size(text: str) -> int:

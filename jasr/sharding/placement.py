@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jasr.errors import UserError, nearest
 from jasr.sharding.mesh import make_mesh
 from jasr.sharding.presets import PRESETS, Rules
-from jasr.types import Batch
+from jasr.types import Batch, path_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +107,7 @@ class Placement:
         with one that cannot be split evenly.
         """
         return jax.tree_util.tree_map_with_path(
-            lambda path, box: self._parameter(
-                jax.tree_util.keystr(path, simple=True, separator="/"), box
-            ),
+            lambda path, box: self._parameter(path_of(path), box),
             boxed_params,
             is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned),
         )

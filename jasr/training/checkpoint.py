@@ -22,6 +22,7 @@ from jasr.errors import UserError
 from jasr.sharding.hosts import is_first, wait_for_all
 from jasr.training.checksum import checksums
 from jasr.training.state import TrainState
+from jasr.types import path_of
 
 
 class DamagedCheckpoint(UserError):
@@ -212,7 +213,7 @@ def _list_arrays(folder: Path) -> None:
 
 def _shapes(tree: Any) -> dict[str, str]:
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): str(tuple(leaf.shape))
+        path_of(path): str(tuple(leaf.shape))
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped, UInt32
 
+from jasr.types import path_of
+
 
 def checksums(tree: Any) -> dict[str, int]:
     """For each array by its path, the sum of its elements' bits as whole numbers, modulo 2^32.
@@ -13,10 +15,7 @@ def checksums(tree: Any) -> dict[str, int]:
     Whole numbers add up to the same in any order, so how an array is split does not matter; any
     one bit that differs shows.
     """
-    paths = [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, _ in jax.tree_util.tree_leaves_with_path(tree)
-    ]
+    paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
     sums = jax.device_get(_bit_sums(jax.tree.leaves(tree)))
     return dict(zip(paths, map(int, sums), strict=True))
 

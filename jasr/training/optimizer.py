@@ -15,6 +15,7 @@ import optax
 
 from jasr.errors import UserError, nearest
 from jasr.training.muon import is_matrix_or_masked, match_adam_size, matrix_axes
+from jasr.types import path_of
 
 SCHEDULES = ("cosine", "linear", "inverse_sqrt", "constant")
 ALGORITHMS = ("adamw", "adafactor", "lion", "muon")
@@ -140,11 +141,6 @@ def _scale_by_muon(optimizer: Optimizer, axes: Any) -> optax.GradientTransformat
     )
     adam = optax.scale_by_adam(optimizer.beta1, optimizer.beta2, optimizer.epsilon)
     return optax.partition({"muon": muon, "adam": adam}, labels)
-
-
-def path_of(path: tuple) -> str:
-    """A parameter's path as one string, "encoder/layers/attention/query/kernel"."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def _by_path(params: Any, patterns: tuple[str, ...], key: str, value: Callable[[bool], Any]) -> Any:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from jasr.errors import UserError
+from launch.cpu_devices import cpu_devices
 from launch.main import RESTART, run
 
 _PROCESSES = flags.DEFINE_integer("processes", 2, "Processes, one for each host.", lower_bound=1)
@@ -42,12 +43,7 @@ def main(argv: Sequence[str]) -> None:
 
 def _run_all(command: Sequence[str]) -> tuple[list[int], bool]:
     """Every process's exit code, and whether SIGTERM came, which is handed on to them."""
-    port = _free_port()
-    count = f"--xla_force_host_platform_device_count={_DEVICES.value}"
-    environment = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {count}",
-    }
+    port = free_port()
     processes = [
         subprocess.Popen(
             [
@@ -56,7 +52,7 @@ def _run_all(command: Sequence[str]) -> tuple[list[int], bool]:
                 f"--num_processes={_PROCESSES.value}",
                 f"--process_id={number}",
             ],
-            env=environment,
+            env=os.environ | cpu_devices(_DEVICES.value),
         )
         for number in range(_PROCESSES.value)
     ]
@@ -74,7 +70,8 @@ def _run_all(command: Sequence[str]) -> tuple[list[int], bool]:
     return codes, told_to_stop
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])

@@ -1,5 +1,6 @@
 """Runs the entry points as a user does: each in a process of its own, from the repository."""
 
+import json
 import os
 import subprocess
 import sys
@@ -50,3 +51,8 @@ def refuse(module: str, *flags: str, devices: int = 1) -> str:
     assert "Traceback" not in err, err
     lines = [line for line in err.splitlines() if line.strip()]
     return lines[-1]
+
+
+def metrics(workdir: Path) -> list[dict]:
+    """The lines of a run's metrics."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]

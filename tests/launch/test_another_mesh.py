@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from launching import launch, refuse
+from launching import launch, metrics, refuse
 
 FLAGS = (
     "--config=configs/quickstart.py:smoke",
@@ -19,8 +19,7 @@ FLAGS = (
 
 
 def losses(workdir):
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
-    return {line["step"]: line["loss"] for line in lines if "loss" in line}
+    return {line["step"]: line["loss"] for line in metrics(workdir) if "loss" in line}
 
 
 @pytest.fixture(scope="module")

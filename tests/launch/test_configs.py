@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from launching import ROOT, launch
+from launching import ROOT, launch, metrics
 
 PACKS = {"fsdd": "fsdd", "an4": "an4", "speechocean": "speechocean762"}
 ELSEWHERE = {"quickstart"}  # test_spine.py takes it through everything
@@ -60,7 +60,7 @@ def go_through(config: str, source: Path, folder: Path, split: str) -> dict:
     )
     summary = json.loads((folder / "run" / "eval" / split / "summary.json").read_text())
     assert summary["step"] in (2, 4)
-    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").open()]
+    lines = metrics(folder / "run")
     assert [line["step"] for line in lines if "loss" in line] == [2, 4]
     assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
     return summary

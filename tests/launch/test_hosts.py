@@ -4,12 +4,13 @@ import json
 import os
 import shutil
 import signal
-import socket
 import time
 
 import numpy as np
 import pytest
-from launching import launch, refuse, start
+from launching import launch, metrics, refuse, start
+
+from launch.pods.local import free_port
 
 FLAGS = (
     "--config=configs/quickstart.py:smoke",
@@ -33,7 +34,7 @@ def pod(module, *flags, processes, devices=1):
 
 def figures(workdir):
     """The lines of metrics.jsonl, without those that tell of time."""
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").open()]
+    lines = metrics(workdir)
     timed = [key for key in lines[0] if key.endswith("per_second")]
     return [{key: line[key] for key in line if key not in timed} for line in lines]
 
@@ -88,10 +89,7 @@ def test_two_processes_recognise_each_utterance_once(together):
 
 def begin(workdir, spoken, *flags):
     """Two processes, some steps on their way to many."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        port = probe.getsockname()[1]
-    before = steps(workdir)
+    port, before = free_port(), steps(workdir)
     processes = [
         start(
             "train",

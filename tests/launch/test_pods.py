@@ -12,101 +12,70 @@ import yaml
 
 PODS = Path(__file__).resolve().parents[2] / "launch" / "pods"
 JOBSETS = sorted(PODS.glob("*.yaml"))
+
+
+def closed(*required, **properties):
+    """The schema of an object with these fields and no others."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def list_of(items):
+    return {"type": "array", "items": items}
+
+
+ANY, TEXT, NUMBER, YES_NO = ({"type": t} for t in ("object", "string", "integer", "boolean"))
+RULE = closed(
+    *("action", "name"),
+    name={"type": "string", "pattern": r"^[A-Za-z]\w*$"},
+    action={"enum": ["FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts"]},
+    onJobFailureReasons=list_of(
+        {
+            "enum": [
+                "BackoffLimitExceeded",
+                "DeadlineExceeded",
+                "FailedIndexes",
+                "MaxFailedIndexesExceeded",
+                "PodFailurePolicy",
+            ]
+        }
+    ),
+    targetReplicatedJobs={"type": "array"},
+)
+REPLICATED_JOB = closed(
+    *("name", "template"),
+    name=TEXT,
+    groupName=TEXT,
+    dependsOn={"type": "array"},
+    replicas=NUMBER,
+    template=closed(metadata=ANY, spec=ANY),
+)
 # The fields of jobset.x-k8s.io/v1alpha2; what lies under `template` is a Kubernetes Job.
-JOBSET = {
-    "type": "object",
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "additionalProperties": False,
-    "properties": {
-        "apiVersion": {"const": "jobset.x-k8s.io/v1alpha2"},
-        "kind": {"const": "JobSet"},
-        "metadata": {"type": "object", "required": ["name"]},
-        "spec": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "coordinator": {"type": "object"},
-                "managedBy": {"type": "string"},
-                "startupPolicy": {"type": "object"},
-                "successPolicy": {"type": "object"},
-                "suspend": {"type": "boolean"},
-                "ttlSecondsAfterFinished": {"type": "integer"},
-                "network": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "enableDNSHostnames": {"type": "boolean"},
-                        "publishNotReadyAddresses": {"type": "boolean"},
-                        "subdomain": {"type": "string"},
-                    },
-                },
-                "failurePolicy": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "maxRestarts": {"type": "integer"},
-                        "restartStrategy": {
-                            "enum": ["Recreate", "BlockingRecreate", "InPlaceRestart"]
-                        },
-                        "rules": {
-                            "type": "array",
-                            "items": {
-                                "type": "object",
-                                "required": ["action", "name"],
-                                "additionalProperties": False,
-                                "properties": {
-                                    "name": {"type": "string", "pattern": r"^[A-Za-z]\w*$"},
-                                    "action": {
-                                        "enum": [
-                                            "FailJobSet",
-                                            "RestartJobSet",
-                                            "RestartJobSetAndIgnoreMaxRestarts",
-                                        ]
-                                    },
-                                    "onJobFailureReasons": {
-                                        "type": "array",
-                                        "items": {
-                                            "enum": [
-                                                "BackoffLimitExceeded",
-                                                "DeadlineExceeded",
-                                                "FailedIndexes",
-                                                "MaxFailedIndexesExceeded",
-                                                "PodFailurePolicy",
-                                            ]
-                                        },
-                                    },
-                                    "targetReplicatedJobs": {"type": "array"},
-                                },
-                            },
-                        },
-                    },
-                },
-                "replicatedJobs": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["name", "template"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "name": {"type": "string"},
-                            "groupName": {"type": "string"},
-                            "dependsOn": {"type": "array"},
-                            "replicas": {"type": "integer"},
-                            "template": {
-                                "type": "object",
-                                "additionalProperties": False,
-                                "properties": {
-                                    "metadata": {"type": "object"},
-                                    "spec": {"type": "object"},
-                                },
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
+JOBSET = closed(
+    *("apiVersion", "kind", "metadata", "spec"),
+    apiVersion={"const": "jobset.x-k8s.io/v1alpha2"},
+    kind={"const": "JobSet"},
+    metadata={"type": "object", "required": ["name"]},
+    spec=closed(
+        coordinator=ANY,
+        managedBy=TEXT,
+        startupPolicy=ANY,
+        successPolicy=ANY,
+        suspend=YES_NO,
+        ttlSecondsAfterFinished=NUMBER,
+        network=closed(enableDNSHostnames=YES_NO, publishNotReadyAddresses=YES_NO, subdomain=TEXT),
+        failurePolicy=closed(
+            maxRestarts=NUMBER,
+            restartStrategy={"enum": ["Recreate", "BlockingRecreate", "InPlaceRestart"]},
+            rules=list_of(RULE),
+        ),
+        replicatedJobs=list_of(REPLICATED_JOB),
+    ),
+)
 
 
 @pytest.mark.parametrize("path", JOBSETS, ids=lambda path: path.stem)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 import soundfile
-from launching import launch, refuse, start
+from launching import launch, metrics, refuse, start
 
 from jasr.corpora.catalogue import open_corpus
 from jasr.training.checkpoint import Checkpoints
@@ -43,7 +43,7 @@ def assert_same_parameters(one, other):
 
 
 def test_training_logs_what_it_promises(trained):
-    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(trained)
     steps = [line for line in lines if "loss" in line]
     assert [line["step"] for line in steps] == [2, 4, 6, 8]
     for line in steps:
@@ -74,9 +74,9 @@ def test_a_killed_run_resumes_bit_for_bit(trained, spoken, tmp_path):
 
     launch("train", *flags, "--config.data.num_workers=1")
     assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
-    steps = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    steps = metrics(workdir)
     assert [line["step"] for line in steps if "loss" in line] == [2, 4, 6, 8]
-    whole = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    whole = metrics(trained)
     losses = [[line["loss"] for line in run if "loss" in line] for run in (steps, whole)]
     assert losses[0] == losses[1]
 
