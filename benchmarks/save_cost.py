@@ -36,7 +36,7 @@ def main(_) -> None:
     rate = config["corpus"]["sample_rate"]
     batch = empty_batch(_ROWS.value, samples=5 * rate, tokens=25)
     placement = Placement.from_config(config["mesh"])
-    model = build_model(config["model"], train_tokenizer("byte", [], vocab_size=0))
+    model = build_model(config["model"], train_tokenizer("byte", ["a"], vocab_size=0))
     step = TrainingStep.build(config, model, batch, placement)
     placed = step.compiled.place(batch)
     state, _ = step.compiled(step.create(0), placed)

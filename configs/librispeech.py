@@ -68,5 +68,6 @@ def _make_whisper(config: ConfigDict) -> None:
     config.objective = ConfigDict(
         {"cross_entropy": {"name": "chunked_cross_entropy", "label_smoothing": 0.1}}
     )
-    config.data.num_buckets = 4
+    # One of the 448 positions that the decoder knows is the start token's.
+    config.data.update({"num_buckets": 4, "max_tokens": 447})
     config.optimizer.learning_rate.peak = 1.75e-4

@@ -3,16 +3,17 @@
 #
 #   launch/pods/cloud_tpu.sh TPU_NAME ZONE -- launch.train --config=configs/librispeech.py \
 #       --config.mesh.preset=fsdp --config.mesh.data=1 --config.mesh.fsdp=0 \
-#       --data_dir=/mnt/corpora --workdir=gs://BUCKET/runs/ls
+#       --data_dir=/mnt/corpora --workdir=/mnt/runs/ls
 #
 # Every worker needs this repository in ~/jasr with its .venv (pip install -r requirements-tpu.txt)
-# and the corpus under the same --data_dir; --workdir must be one folder that all of them see.
+# and the corpus under the same --data_dir; --workdir must be one folder that all of them see, on a
+# disk or a bucket that each has mounted: a gs:// address is not understood.
 # JAX asks the slice which workers there are. A slice that has been taken away must be made again
 # (a queued resource does so by itself); until it is READY this script waits.
 set -euo pipefail
 
 if [[ $# -lt 4 || $3 != -- ]]; then
-  sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 name=$1 zone=$2

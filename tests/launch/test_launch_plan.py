@@ -9,7 +9,7 @@ from launching import launch, refuse
 SMOKE = ("--config=configs/quickstart.py:smoke", "--config.data.num_buckets=1")
 ALL_DEVICES = "--config.mesh.data=0"
 needs_libtpu = pytest.mark.skipif(
-    find_spec("libtpu") is None, reason="libtpu, the TPU compiler, is not installed"
+    find_spec("libtpu") is None, reason="libtpu, the TPU compiler, has wheels for Linux alone"
 )
 
 
