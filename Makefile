@@ -13,7 +13,7 @@ train: $(VENV)/installed
 	$(RUN) -m launch.evaluate --workdir=$(QUICKSTART) --split=test
 
 test: $(VENV)/installed-dev lint
-	$(RUN) -m pytest -n 2 --dist=loadfile --durations=15
+	$(RUN) -m pytest -n 2 --dist=loadfile --no-loadscope-reorder --durations=15
 
 lint: $(VENV)/installed-dev
 	$(RUN) -m ruff check .

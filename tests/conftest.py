@@ -14,10 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 # Many tests, and the processes they start, compile the same programs.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# What runs but a few steps need not be fast.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 install_import_hook("jasr", "beartype.beartype")
 
 REAL_DATA = Path(os.environ.get("JASR_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, which are those that start processes: none is left alone at the end."""
+    items.sort(key=lambda item: "launch" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")

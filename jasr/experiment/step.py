@@ -54,7 +54,7 @@ class TrainingStep:
         optimizer = construct(
             Optimizer, section, "config.optimizer", learning_rate=learning_rate
         ).build(nn.unbox(boxed), nn.get_partition_spec(boxed))
-        abstract = abstract_state(model, optimizer, first, placement)
+        abstract = abstract_state(boxed, optimizer, placement)
         take = functools.partial(
             train_step,
             model=model,

@@ -38,16 +38,12 @@ def abstract_params(model: nn.Module, batch: Batch) -> Any:
 
 
 def abstract_state(
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    batch: Batch,
-    placement: Placement,
+    boxed: Any, optimizer: optax.GradientTransformation, placement: Placement
 ) -> TrainState:
     """The state's shapes, dtypes and shardings; nothing is allocated.
 
-    batch: shapes (or arrays) of any batch the model takes.
+    boxed: what `abstract_params` gives.
     """
-    boxed = abstract_params(model, batch)
     shardings = placement.parameters(boxed)
     params = nn.unbox(boxed)
     opt_state = jax.eval_shape(optimizer.init, params)

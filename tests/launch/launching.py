@@ -6,22 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from launch.cpu_devices import cpu_devices
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(module: str, *flags: str, devices: int = 1, new_group: bool = False) -> subprocess.Popen:
-    """`python -m launch.MODULE FLAGS`; compiled cheaply, as it runs but a few steps.
+    """`python -m launch.MODULE FLAGS`.
 
     new_group: it leads a process group of its own.
     """
-    xla_flags = (
-        "--xla_backend_optimization_level=0",
-        f"--xla_force_host_platform_device_count={devices}",
-    )
     return subprocess.Popen(
         [sys.executable, "-m", f"launch.{module}", *flags],
         cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": " ".join(xla_flags), "PYTHONPATH": _python_path()},
+        env=os.environ | cpu_devices(devices) | {"PYTHONPATH": _python_path()},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

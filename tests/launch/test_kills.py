@@ -48,7 +48,6 @@ class Trainer:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _TRAINER, str(workdir), str(data_dir), str(STEPS)],
             cwd=ROOT,
-            env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -12,6 +12,7 @@ import pytest
 
 from jasr.planning.hlo import Program
 from jasr.planning.traffic import collective_bytes, memory_bytes
+from launch.cpu_devices import cpu_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS, WIDTH, ROWS = 6, 256, 32
@@ -75,7 +76,7 @@ def test_collectives_are_those_of_the_strategy():
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"},
+        env=os.environ | cpu_devices(4),
         check=False,
     )
     assert finished.returncode == 0, finished.stderr[-2000:]

@@ -19,6 +19,7 @@ from jasr.sharding.compile import Compiled
 from jasr.sharding.mesh import make_mesh
 from jasr.sharding.placement import Placement
 from jasr.sharding.presets import DATA_PARALLEL, FSDP_TENSOR, PRESETS
+from launch.cpu_devices import cpu_devices
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,10 +131,8 @@ MESHES = [
 
 @pytest.fixture(scope="module")
 def runs():
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "training")]),
-    }
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "training")])
+    environment = os.environ | cpu_devices(8) | {"PYTHONPATH": path}
     finished = subprocess.run(
         [sys.executable, "-c", _EIGHT_DEVICES, json.dumps([mesh[:2] for mesh in MESHES])],
         capture_output=True,

@@ -72,14 +72,14 @@ class Training:
         self.optimizer = transformation or Optimizer(learning_rate=rate, **optimizer).build(
             nn.unbox(boxed), nn.get_partition_spec(boxed)
         )
-        self.abstract = abstract_state(self.model, self.optimizer, self.batch, self.placement)
+        self.abstract = abstract_state(boxed, self.optimizer, self.placement)
 
     def state(self, seed: int = 0):
         return create_state(self.model, self.optimizer, self.batch, self.abstract, seed=seed)
 
     @functools.cache  # noqa: B019 - a few trainings live as long as the test run
     def step(self, microbatches: int = 1):
-        """The compiled step; compiled cheaply, as it runs but a few times."""
+        """The compiled step."""
         step = jax.jit(
             functools.partial(
                 train_step,
@@ -87,8 +87,7 @@ class Training:
                 objective=OBJECTIVE,
                 optimizer=self.optimizer,
                 microbatches=microbatches,
-            ),
-            compiler_options={"xla_backend_optimization_level": 0},
+            )
         )
 
         def take(state, batch):
