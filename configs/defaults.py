@@ -38,6 +38,7 @@ def get_defaults() -> ConfigDict:
     config.model = ctc_transformer()
     config.objective = ConfigDict({"ctc": {"name": "ctc", "weight": 1.0}})
 
+    # params_dtype: float32, or bfloat16 with float32 masters in the optimizer's state.
     config.optimizer = ConfigDict(
         {
             "algorithm": "adamw",
@@ -45,6 +46,7 @@ def get_defaults() -> ConfigDict:
             "weight_decay": 0.01,
             "no_weight_decay": ("bias$", "scale$"),
             "frozen": (),
+            "params_dtype": "float32",
         }
     )
     config.optimizer.multipliers = ConfigDict()

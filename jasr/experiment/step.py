@@ -54,7 +54,9 @@ class TrainingStep:
         optimizer = construct(
             Optimizer, section, "config.optimizer", learning_rate=learning_rate
         ).build(nn.unbox(boxed), nn.get_partition_spec(boxed))
-        abstract = abstract_state(boxed, optimizer, placement)
+        abstract = abstract_state(
+            boxed, optimizer, placement, params_dtype=config["optimizer"]["params_dtype"]
+        )
         take = functools.partial(
             train_step,
             model=model,

@@ -12,6 +12,7 @@ from jasr.errors import UserError
 from jasr.layers.linear import Linear
 from jasr.layers.positions import NO_RELATIONS, Relations, rotate
 from jasr.layers.recomputed_attention import recomputed_attention
+from jasr.layers.splash_attention import splash_attention, worth_tiling
 
 
 def attention(
@@ -40,8 +41,17 @@ def attention(
         key_mask,
         bias,
         cpu=partial(recomputed_attention, causal=causal),
+        tpu=partial(_tpu_attention, causal=causal),
         default=partial(_library_attention, causal=causal),
     )
+
+
+def _tpu_attention(
+    query: Array, key: Array, value: Array, key_mask: Array, bias: Array | None, *, causal: bool
+) -> Array:
+    if bias is None and worth_tiling(query, key):
+        return splash_attention(query, key, value, key_mask, causal=causal)
+    return _library_attention(query, key, value, key_mask, bias, causal=causal)
 
 
 def _library_attention(

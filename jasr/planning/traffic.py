@@ -8,9 +8,11 @@ from jasr.planning.hlo import Computation, Instruction, Program
 # Names and views of what is in memory already.
 FREE = {
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "call"),
-    *("conditional", "partition-id", "replica-id", "after-all", "opt-barrier", "custom-call"),
+    *("conditional", "partition-id", "replica-id", "after-all", "opt-barrier"),
     *("copy-done", "async-start", "async-done", "async-update", "iota"),
 }
+# Custom calls that are kernels of ours, such as Pallas's; others only name or place.
+KERNEL = 'custom_call_target="tpu_custom_call"'
 # Bytes that each device sends, of a result of N bytes in a group of g devices.
 SENT = {
     "all-reduce": lambda size, group: 2 * size * (group - 1) / group,
@@ -47,8 +49,9 @@ def collective_bytes(program: Program) -> Mapping[str, float]:
 def memory_bytes(program: Program) -> int:
     """Bytes that each device reads from and writes to its main memory in one run.
 
-    Every instruction outside a fusion reads its operands and writes its result; a slice of a
-    larger array counts as the slice, and what the compiler keeps on the chip does not count.
+    Every instruction outside a fusion reads its operands and writes its result, a kernel too; a
+    slice of a larger array counts as the slice, and what the compiler keeps on the chip does not
+    count.
     """
     return sum(
         times * _instruction_bytes(program, computation, instruction)
@@ -59,6 +62,8 @@ def memory_bytes(program: Program) -> int:
 
 
 def _instruction_bytes(program: Program, computation: Computation, called: Instruction) -> int:
+    if called.op == "custom-call" and KERNEL not in called.text:
+        return 0
     operands = [computation[name] for name in called.operands if name in computation]
     if called.op in ("dynamic-slice", "slice"):
         return 2 * called.stored_bytes

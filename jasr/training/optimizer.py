@@ -7,6 +7,7 @@ gradients ─▶ clip ─▶ algorithm ─▶ weight decay ─▶ multipliers �
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -14,11 +15,14 @@ import jax.numpy as jnp
 import optax
 
 from jasr.errors import UserError, nearest
+from jasr.layers.choices import choose
+from jasr.training.masters import with_masters
 from jasr.training.muon import is_matrix_or_masked, match_adam_size, matrix_axes
 from jasr.types import path_of
 
 SCHEDULES = ("cosine", "linear", "inverse_sqrt", "constant")
 ALGORITHMS = ("adamw", "adafactor", "lion", "muon")
+DTYPES = MappingProxyType({"float32": jnp.float32, "bfloat16": jnp.bfloat16})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +78,8 @@ class Optimizer:
     weight_decay:  decoupled, applied to parameters whose path does not match `no_weight_decay`.
     multipliers:   regular expression -> factor on the learning rate; the first match counts.
     frozen:        regular expressions of parameters that are not trained and hold no state.
+    params_dtype:  what parameters are kept in; where it is not float32, the optimizer's state has
+                   float32 masters of them.
     """
 
     learning_rate: LearningRate
@@ -86,6 +92,7 @@ class Optimizer:
     no_weight_decay: tuple[str, ...] = ()
     multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+    params_dtype: str = "float32"
 
     def build(self, params: Any, axes: Any) -> optax.GradientTransformation:
         """The transformation for these parameters.
@@ -103,6 +110,8 @@ class Optimizer:
             optax.scale_by_learning_rate(self.learning_rate),
         ]
         trained = optax.chain(*transforms)
+        if choose(DTYPES, self.params_dtype, key="config.optimizer.params_dtype") != jnp.float32:
+            trained = with_masters(trained)
         if not self.frozen:
             return trained
         labels = _by_path(

@@ -38,7 +38,11 @@ def abstract_params(model: nn.Module, batch: Batch) -> Any:
 
 
 def abstract_state(
-    boxed: Any, optimizer: optax.GradientTransformation, placement: Placement
+    boxed: Any,
+    optimizer: optax.GradientTransformation,
+    placement: Placement,
+    *,
+    params_dtype: str = "float32",
 ) -> TrainState:
     """The state's shapes, dtypes and shardings; nothing is allocated.
 
@@ -58,7 +62,9 @@ def abstract_state(
         step=jax.ShapeDtypeStruct((), jnp.int32),
         nonfinite=jax.ShapeDtypeStruct((), jnp.int32),
         seed=jax.ShapeDtypeStruct((), jnp.uint32),
-        params=params,
+        params=jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(params_dtype)), params
+        ),
         opt_state=opt_state,
     )
     return jax.tree.map(
@@ -84,7 +90,7 @@ def create_state(
             step=jnp.zeros((), jnp.int32),
             nonfinite=jnp.zeros((), jnp.int32),
             seed=seed,
-            params=params,
+            params=jax.tree.map(lambda p, like: p.astype(like.dtype), params, abstract.params),
             opt_state=optimizer.init(params),
         )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jasr.layers.attention import attention, attention_weights
+from jasr.layers.splash_attention import splash_attention
 
 RNG = np.random.default_rng(0)
 QUERY, KEY, VALUE = (RNG.normal(size=(2, n, 3, 4)).astype(np.float32) for n in (5, 7, 7))
@@ -61,6 +62,35 @@ def test_gradients_are_those_of_the_library(biased, length, causal):
         results.append((attended, *back(gradient)))
     for found, expected in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("queries", "keys"), [(200, 200), (140, 600)])
+def test_the_tpu_s_kernel_gives_the_library_s_attention_and_gradients(queries, keys, causal):
+    """In tiles with padding at their ends; run without a TPU. One row has nothing to attend to."""
+    rng = np.random.default_rng(2)
+    query, key, value, gradient = (
+        jnp.array(rng.normal(size=(3, length, 2, 16)).astype(np.float32))
+        for length in (queries, keys, keys, queries)
+    )
+    mask = jnp.arange(keys) < jnp.array([keys, 0, 130])[:, None]
+
+    def tiled(*inputs):
+        return splash_attention(*inputs, mask, causal=causal, interpret=True)
+
+    def the_library(*inputs):
+        return jax.nn.dot_product_attention(*inputs, mask=mask[:, None, None], is_causal=causal)
+
+    results = []
+    for function in (tiled, the_library):
+        attended, back = jax.vjp(function, query, key, value)
+        results.append((attended, *back(gradient)))
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found[0], expected[0], atol=5e-6)
+        np.testing.assert_allclose(found[2], expected[2], atol=5e-6)
+        assert np.isfinite(found[1]).all()
+    if not causal:
+        np.testing.assert_allclose(results[0][0][1], results[1][0][1], atol=5e-6)
 
 
 def test_no_weights_are_kept_for_the_backward_pass_on_cpu():

@@ -72,7 +72,12 @@ class Training:
         self.optimizer = transformation or Optimizer(learning_rate=rate, **optimizer).build(
             nn.unbox(boxed), nn.get_partition_spec(boxed)
         )
-        self.abstract = abstract_state(boxed, self.optimizer, self.placement)
+        self.abstract = abstract_state(
+            boxed,
+            self.optimizer,
+            self.placement,
+            params_dtype=optimizer.get("params_dtype", "float32"),
+        )
 
     def state(self, seed: int = 0):
         return create_state(self.model, self.optimizer, self.batch, self.abstract, seed=seed)
