@@ -75,10 +75,16 @@ def _kernel(heads: int, queries: int, keys: int, causal: bool, interpret: bool) 
     return splash.make_splash_mha_single_device(
         mask=splash.MultiHeadMask([mask] * heads),
         block_sizes=splash.BlockSizes(
-            **{"block_q": q, "block_q_dkv": q, "block_q_dq": q},
-            **{"block_kv": kv, "block_kv_dkv": kv, "block_kv_dq": kv},
+            block_q=q,
+            block_kv=kv,
+            block_q_dkv=q,
+            block_kv_dkv=kv,
+            block_q_dq=q,
+            block_kv_dq=kv,
             # Heads are narrower than a vector: the other way half of each would be padding.
-            **{f"{name}_layout": splash.QKVLayout.SEQ_MINOR for name in "qkv"},
+            q_layout=splash.QKVLayout.SEQ_MINOR,
+            k_layout=splash.QKVLayout.SEQ_MINOR,
+            v_layout=splash.QKVLayout.SEQ_MINOR,
         ),
         residual_checkpoint_name="attended",
         interpret=interpret,
