@@ -23,17 +23,28 @@ def parameters(printed):
     return float(re.search(r"([\d.]+) M parameters", printed)[1])
 
 
-def test_data_parallel_sends_as_much_on_two_devices_as_the_formula_says_on_four():
-    """Weak scaling: all-reduce of the gradients, 2 N (g - 1) / g bytes, whatever the batch."""
-    counts = (2, 4)
-    plans = [
-        launch("plan", *SMOKE, ALL_DEVICES, f"--target=cpu:{n}", "--config.data.batch_seconds=80")
-        for n in counts
-    ]
-    for count, printed in zip(counts, plans, strict=True):
-        gradients = 4 * parameters(printed)
-        expected = 2 * gradients * (count - 1) / count
+def weakly_scaled(*mesh):
+    """Plans for two and for four devices, each device with as much of the batch."""
+    return {
+        n: launch(
+            "plan", *SMOKE, *mesh, f"--target=cpu:{n}", f"--config.data.batch_seconds={20 * n}"
+        )
+        for n in (2, 4)
+    }
+
+
+def test_data_parallel_sends_the_gradients_whatever_the_batch():
+    """All-reduce: of N bytes each of g devices sends 2 N (g - 1) / g."""
+    for count, printed in weakly_scaled(ALL_DEVICES).items():
+        expected = 2 * 4 * parameters(printed) * (count - 1) / count
         assert sent(printed)["all-reduce"] == pytest.approx(expected, rel=0.1)
+
+
+def test_fsdp_sends_on_four_devices_what_two_and_the_formula_say():
+    """Weights gathered, gradients summed: a multiple of N (g - 1) / g, and nothing of the batch."""
+    mesh = ("--config.mesh.preset=fsdp", "--config.mesh.data=1", "--config.mesh.fsdp=0")
+    two, four = (sum(sent(printed).values()) for printed in weakly_scaled(*mesh).values())
+    assert four / two == pytest.approx((3 / 4) / (1 / 2), rel=0.05)
 
 
 def test_what_cannot_be_a_target_is_refused():
