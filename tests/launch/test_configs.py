@@ -40,8 +40,11 @@ def some_of(pack: Path, folder: Path, per_split: int = 16) -> Path:
     return folder
 
 
-def go_through(config: str, source: Path, folder: Path, split: str) -> dict:
-    """Two steps, a stop, two more, and the score; the lines of metrics.jsonl."""
+def go_through(config: str, source: Path, folder: Path, split: str, *training: str) -> dict:
+    """Two steps, a stop, two more, and the score.
+
+    training: flags for the training alone.
+    """
     flags = (f"--config={config}", f"--data_dir={folder / 'data'}")
     launch("prepare", *flags, f"--source={source}")
     for steps in (2, 4):
@@ -51,6 +54,7 @@ def go_through(config: str, source: Path, folder: Path, split: str) -> dict:
             f"--workdir={folder / 'run'}",
             f"--config.train.num_steps={steps}",
             "--config.data.num_buckets=1",  # each is a program to compile
+            *training,
         )
     launch(
         "evaluate",
@@ -88,7 +92,8 @@ def test_librispeech_with_every_argument(tmp_path):
             text = "".join(transcripts).encode()
             add(archive, f"LibriSpeech/{split}/103/1240/103-1240.trans.txt", text)
     config = "configs/librispeech.py:conformer,large,clean100,smoke"
-    summary = go_through(config, tmp_path, tmp_path, "dev-clean")
+    masters = "--config.optimizer.params_dtype=bfloat16"
+    summary = go_through(config, tmp_path, tmp_path, "dev-clean", masters)
     assert summary["decoding"].startswith("attention-beam(4")
 
 
