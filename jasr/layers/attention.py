@@ -26,6 +26,8 @@ def attention(
 ) -> Float[Array, "batch queries heads head_dim"]:
     """Softmax attention, the softmax in float32.
 
+    On a CPU and a TPU no weights are written to memory; elsewhere it is the library's.
+
     key_mask: True = may be attended to; a query with no such key gets the values' mean.
     bias:     added to the scaled logits.
     causal:   query i attends to keys 0 to i only.
