@@ -28,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
+def tpu_compiler() -> None:
+    """Tests that compile for a TPU are skipped where its compiler is absent."""
+    pytest.importorskip("libtpu", reason="libtpu, the TPU compiler, has wheels for Linux alone")
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real recordings; tests that need it are skipped where it is absent."""
     if not REAL_DATA.is_dir():

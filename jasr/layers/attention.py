@@ -26,7 +26,8 @@ def attention(
 ) -> Float[Array, "batch queries heads head_dim"]:
     """Softmax attention, the softmax in float32.
 
-    On a CPU and a TPU no weights are written to memory; elsewhere it is the library's.
+    On a CPU, and on a TPU of whole tiles and without a bias, no weights are kept in memory; all
+    else is the library's.
 
     key_mask: True = may be attended to; a query with no such key gets the values' mean.
     bias:     added to the scaled logits.

@@ -64,12 +64,6 @@ class Instruction:
         found = re.search(rf"\b{role}=%([^\s,()]+)", self.text)
         return found[1] if found else None
 
-    @property
-    def branches(self) -> Sequence[str]:
-        """The computations that it chooses from by number."""
-        found = re.search(r"\bbranch_computations=\{([^}]*)\}", self.text)
-        return NAME.findall(found[1]) if found else ()
-
 
 Computation = Mapping[str, Instruction]
 
@@ -100,7 +94,7 @@ class Program:
         return self.computations.get(instruction.called("calls") or "")
 
     def runs(self) -> Iterator[tuple[Computation, int]]:
-        """The entry, the bodies of its loops and every branch, each with how often it runs."""
+        """The entry and the bodies of its loops, each with how often it runs."""
         yield from self._runs(self.entry, 1)
 
     def _runs(self, name: str, times: int) -> Iterator[tuple[Computation, int]]:
@@ -115,8 +109,6 @@ class Program:
                     called = instruction.called(role)
                     if called:
                         yield from self._runs(called, times)
-                for branch in instruction.branches:
-                    yield from self._runs(branch, times)
 
     def _trips(self, loop: Instruction) -> int:
         """How often a loop runs: what XLA says, or the bound that its condition compares with."""

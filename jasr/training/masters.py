@@ -22,17 +22,13 @@ def with_masters(optimizer: optax.GradientTransformation) -> optax.GradientTrans
     """
 
     def init(params: Any) -> MastersState:
-        masters = _as_float32(params)
+        masters = optax.tree.cast(params, jnp.float32)
         return MastersState(masters, optimizer.init(masters))
 
     def update(updates: Any, state: MastersState, params: Any) -> tuple[Any, MastersState]:
         updates, inner = optimizer.update(updates, state.inner, state.masters)
         masters = optax.apply_updates(state.masters, updates)
-        to_masters = jax.tree.map(jnp.subtract, masters, _as_float32(params))
+        to_masters = jax.tree.map(jnp.subtract, masters, optax.tree.cast(params, jnp.float32))
         return to_masters, MastersState(masters, inner)
 
     return optax.GradientTransformation(init, update)
-
-
-def _as_float32(params: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)

@@ -90,7 +90,7 @@ def create_state(
             step=jnp.zeros((), jnp.int32),
             nonfinite=jnp.zeros((), jnp.int32),
             seed=seed,
-            params=jax.tree.map(lambda p, like: p.astype(like.dtype), params, abstract.params),
+            params=optax.tree.cast_like(params, abstract.params),
             opt_state=optimizer.init(params),
         )
 

@@ -61,7 +61,7 @@ def train_step(
         (loss, sums), gradients = jax.value_and_grad(loss_of, has_aux=True)(
             state.params, part, dropout_key
         )
-        return loss, sums, jax.tree.map(lambda g: g.astype(jnp.float32), gradients)
+        return loss, sums, optax.tree.cast(gradients, jnp.float32)
 
     loss, sums, gradients = _sum_over_devices(
         sum_over_parts(measure, batch, microbatches), axis_name

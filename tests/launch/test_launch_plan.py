@@ -1,16 +1,12 @@
 """A plan without the devices: what it prints, and what it refuses."""
 
 import re
-from importlib.util import find_spec
 
 import pytest
 from launching import launch, refuse
 
 SMOKE = ("--config=configs/quickstart.py:smoke", "--config.data.num_buckets=1")
 ALL_DEVICES = "--config.mesh.data=0"
-needs_libtpu = pytest.mark.skipif(
-    find_spec("libtpu") is None, reason="libtpu, the TPU compiler, has wheels for Linux alone"
-)
 
 
 def sent(printed):
@@ -51,7 +47,7 @@ def test_what_cannot_be_a_target_is_refused():
     assert "expected cpu:N, or a TPU slice" in refuse("plan", *SMOKE, "--target=tpu")
 
 
-@needs_libtpu
+@pytest.mark.usefixtures("tpu_compiler")
 def test_a_tpu_slice_is_planned_without_a_tpu():
     printed = launch("plan", *SMOKE, ALL_DEVICES, "--target=v5e:2x2")
     assert "on 4 x TPU v5 lite" in printed
@@ -61,7 +57,7 @@ def test_a_tpu_slice_is_planned_without_a_tpu():
     assert float(row[6]) > 0
 
 
-@needs_libtpu
+@pytest.mark.usefixtures("tpu_compiler")
 def test_a_step_that_does_not_fit_says_by_how_much_and_what_to_do():
     large = ("--config.data.batch_seconds=400000", "--config.model.encoder.remat=none")
     line = refuse("plan", *SMOKE, *large, "--target=v5e:2x2")

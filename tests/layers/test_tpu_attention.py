@@ -1,7 +1,5 @@
 """Attention compiled for a TPU slice, by libtpu's compiler alone."""
 
-from importlib.util import find_spec
-
 import jax
 import jax.numpy as jnp
 import pytest
@@ -16,9 +14,7 @@ from jasr.sharding.targets import target_devices
 ROWS, FRAMES, HEADS, HEAD_DIM = 8, 1500, 4, 64
 
 
-@pytest.mark.skipif(
-    find_spec("libtpu") is None, reason="libtpu, the TPU compiler, has wheels for Linux alone"
-)
+@pytest.mark.usefixtures("tpu_compiler")
 def test_on_a_slice_each_chip_attends_for_itself_and_keeps_no_weights(monkeypatch):
     monkeypatch.setenv("TPU_SKIP_MDS_QUERY", "1")
     monkeypatch.setenv("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")
