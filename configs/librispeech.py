@@ -37,7 +37,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model = encoder(num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads)
     add_decoder(config.model, num_layers=6)
     config.model.dtype = "bfloat16"
-    config.model.encoder.remat = "projections"
+    config.model.encoder.remat = "attended"
     config.model.spec_augment.update({"time_masks": 10, "max_time_fraction": 0.05})
     config.objective = ConfigDict(
         {
