@@ -14,6 +14,9 @@ def get_defaults() -> ConfigDict:
     # The corpus: its kind, its name under --data_dir, and the rate its audio is kept at (Hz).
     config.corpus = ConfigDict({"kind": "manifest", "name": "", "sample_rate": 16_000})
     config.corpus.options = ConfigDict()
+    # Of kind "mixture": for each part, by its name, its kind, options, folder in --source, and how
+    # often an epoch goes over it: passes, in eighths.
+    config.corpus.parts = ConfigDict()
     config.splits = ConfigDict({"train": "train", "validation": "validation"})
 
     # tokenizer: character, byte, bpe or unigram; vocab_size is for the last two.
@@ -50,6 +53,9 @@ def get_defaults() -> ConfigDict:
         }
     )
     config.optimizer.multipliers = ConfigDict()
+    # A moving average of the parameters, for a teacher that follows: decay, final_decay,
+    # decay_steps; empty for none.
+    config.optimizer.average = ConfigDict()
     # num_steps is that of the training, config.train.num_steps.
     config.optimizer.learning_rate = ConfigDict(
         {"peak": 1e-3, "schedule": "cosine", "warmup_steps": 200, "final_fraction": 0.0}
@@ -57,7 +63,8 @@ def get_defaults() -> ConfigDict:
 
     # compiler: jit, or pmap for data_parallel in one process. precompile: compile the step for each
     # bucket before the first, and say what memory each needs. microbatches splits a batch in
-    # memory; the result stays the same. The rest is in steps.
+    # memory; the result stays the same. best_by: the evaluators' figure of which the checkpoint
+    # with the lowest is kept as the best. The rest is in steps.
     config.train = ConfigDict(
         {
             "compiler": "jit",
@@ -68,6 +75,7 @@ def get_defaults() -> ConfigDict:
             "evaluate_every": 250,
             "checkpoint_every": 250,
             "keep_checkpoints": 2,
+            "best_by": "wer",
             "max_nonfinite": 20,
         }
     )
@@ -75,6 +83,17 @@ def get_defaults() -> ConfigDict:
     # the mesh; 0 takes all that the others leave.
     config.mesh = ConfigDict({"preset": "data_parallel", "data": 1, "fsdp": 1, "tensor": 1})
 
+    # Parameters to start from: those of another training's checkpoint (best, last or a step).
+    # rename: regular expression over a path there -> what it is here; new and left: regular
+    # expressions of parameters that only this model has, and only that one.
+    config.init = ConfigDict(
+        {"workdir": "", "checkpoint": "last", "rename": {}, "new": (), "left": ()}
+    )
+    # Clusters of frames to predict (jasr/experiment/clusters.py); empty where no head does.
+    config.clusters = ConfigDict()
+
+    # What is asked of the model every config.train.evaluate_every steps.
+    config.evaluators = ConfigDict({"recognition": {"name": "recognition"}})
     # How validation and evaluation search for the words.
     config.decoding = ConfigDict({"name": "ctc_greedy"})
     config.evaluation = ConfigDict({"batch_seconds": 240.0, "num_buckets": 3})
@@ -96,7 +115,7 @@ def make_smoke(config: ConfigDict) -> None:
     """Shrinks a config to one that finishes in a minute on two cores."""
     encoder = config.model.encoder
     encoder.update({"num_layers": 2, "embed_dim": 32, "num_heads": 2, "mlp_dim": 64})
-    if config.model.decoder:
+    if config.model.get("decoder"):
         config.model.decoder.update(
             {"num_layers": 1, "embed_dim": 32, "num_heads": 2, "mlp_dim": 64}
         )

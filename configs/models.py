@@ -9,6 +9,7 @@ def ctc_transformer(
     """A Transformer encoder with a CTC head."""
     return ConfigDict(
         {
+            "name": "recognizer",
             "dtype": "float32",
             "log_mel": {"name": "log_mel", "num_mels": 80, "normalize": "utterance"},
             "spec_augment": spec_augment(),
@@ -45,6 +46,20 @@ def ctc_conformer(
         model.encoder.name = "conformer"
         model.encoder.activation = "silu"
         model.encoder.kernel_size = 15
+    return model
+
+
+def masked_conformer(*, num_layers: int, embed_dim: int) -> ConfigDict:
+    """A Conformer encoder that learns from masked recordings; heads are for the config to add."""
+    model = ctc_conformer(num_layers=num_layers, embed_dim=embed_dim)
+    with model.unlocked():
+        for key in ("ctc", "decoder", "spec_augment"):
+            del model[key]
+        model.name = "masked_speech"
+        model.encoder.stem = "conv2d_4x"
+        # Half of all frames, in spans of 0.2 s.
+        model.span_mask = ConfigDict({"start_probability": 0.13, "span_length": 5})
+        model.heads = ConfigDict()
     return model
 
 

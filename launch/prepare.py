@@ -1,4 +1,4 @@
-"""Prepare a corpus: once, before training on it.
+"""Prepare a corpus, and the clusters that a config predicts: once, before training on them.
 
     python -m launch.prepare --config=configs/quickstart.py
     python -m launch.prepare --config=configs/fsdd.py --source=../shared/data/fsdd
@@ -18,9 +18,14 @@ flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:
-    from jasr.corpora.catalogue import prepare_corpus
+    from jasr.corpora.catalogue import prepare_parts
 
-    print(prepare_corpus(_CONFIG.value.corpus, _SOURCE.value, _DATA_DIR.value).summary())
+    for prepared in prepare_parts(_CONFIG.value.corpus, _SOURCE.value, _DATA_DIR.value):
+        print(prepared.summary())
+    if _CONFIG.value.clusters:
+        from jasr.experiment.clusters import prepare_clusters
+
+        print(prepare_clusters(_CONFIG.value.to_dict(), _DATA_DIR.value))
 
 
 if __name__ == "__main__":

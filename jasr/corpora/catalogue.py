@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import ml_collections
 from tensorflow_datasets.core.constants import get_default_data_dir
 
 from jasr.corpora.builder import VERSION, SpeechBuilder
-from jasr.corpora.corpus import Corpus, find_split
+from jasr.corpora.corpus import Corpus, NoSuchSplit, find_split
+from jasr.corpora.first_part import FirstPart
 from jasr.corpora.joined import JoinedCorpus
 from jasr.corpora.librispeech import LibrispeechSource
 from jasr.corpora.manifest import ManifestSource
@@ -35,16 +36,33 @@ KINDS: dict[str, type[Source]] = {
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """The `corpus` part of a config; `sample_rate` in Hz, `options` are those of the kind."""
+    """The `corpus` part of a config; `sample_rate` in Hz, `options` are those of the kind.
+
+    A corpus of kind "mixture" has `parts` instead: of each, by its name, the kind, its folder below
+    `--source`, how often an epoch goes over it (`passes`), and options.
+    """
 
     kind: str
     name: str
     sample_rate: int
     options: Any
+    parts: Any = ()
 
     @property
     def description(self) -> dict[str, Any]:
         return {"kind": self.kind, "options": dataclasses.asdict(self.options)}
+
+
+def prepare_parts(
+    corpus_config: Mapping[str, Any] | ml_collections.ConfigDict,
+    source: Path | str | None,
+    data_dir: Path | str | None,
+) -> Iterator[Preparation]:
+    """Prepares each part of a mixture, or the one corpus that it is; as `prepare_corpus` does."""
+    for part, _, folder in _parts(corpus_config):
+        kind = KINDS.get(part.get("kind", ""))
+        needs = source is not None and (not folder or kind is None or kind.needs_source is not None)
+        yield prepare_corpus(part, Path(source) / folder if source and needs else None, data_dir)
 
 
 def prepare_corpus(
@@ -75,30 +93,75 @@ def open_corpus(
     split: str,
     data_dir: Path | str | None,
 ) -> Corpus:
-    """A split of a prepared corpus, or several joined by "+".
+    """A split of a prepared corpus, a part of one ("train[:10%]"), or several joined by "+".
 
-    "dev" and "validation" are one split under either name.
+    "dev" and "validation" are one split under either name. Of a mixture, a part need not have every
+    one of the splits, if another has it.
 
-    Raises UserError, with the command to run, where it is not prepared, and, with the splits
-    there are, where it has no such split.
+    Raises UserError, with the command to run, where it is not prepared, and NoSuchSplit, with the
+    splits there are, where it has no such split.
     """
-    config = _parse(corpus_config)
+    if corpus_config.get("kind") != "mixture":
+        opened = [_open(_parse(corpus_config), name, data_dir) for name in split.split("+")]
+        return opened[0] if len(opened) == 1 else JoinedCorpus(opened)
+    parts = list(_parts(corpus_config))
+    found, passes = [], []
+    for name in split.split("+"):
+        missing = []
+        for part, times, _ in parts:
+            try:
+                found.append(_open(_parse(part), name, data_dir))
+                passes.append(times)
+            except NoSuchSplit as error:
+                missing.append(error)
+        if len(missing) == len(parts):
+            raise missing[0]
+    return JoinedCorpus(found, passes)
+
+
+def _parts(
+    corpus_config: Mapping[str, Any] | ml_collections.ConfigDict,
+) -> Iterator[tuple[Mapping[str, Any], float, str]]:
+    """Each part of a mixture as a corpus of its own, its passes, and its folder in the source."""
+    given = dict(corpus_config)
+    if given.get("kind") != "mixture":
+        yield given, 1.0, ""
+        return
+    parts = given.get("parts")
+    if not parts:
+        raise UserError("config.corpus.parts is empty: a mixture needs at least one part")
+    for name, part in parts.items():
+        part = {"kind": "manifest", "folder": name, "passes": 1.0, "options": {}, **dict(part)}
+        passes, folder = part.pop("passes"), part.pop("folder")
+        if not isinstance(passes, int | float) or not 0 < passes <= 1000:
+            raise UserError(
+                f"config.corpus.parts.{name}.passes is {passes!r}: expected a number above 0"
+            )
+        yield {"sample_rate": given["sample_rate"], **part, "name": name}, float(passes), folder
+
+
+def _open(config: CorpusConfig, split: str, data_dir: Path | str | None) -> Corpus:
     folder = _folder(config, data_dir)
     if not folder.is_dir() or read_source(folder).get("kind") != config.kind:
         raise UserError(
             f"corpus {config.name!r} is not prepared at {folder}: "
             f"run {_prepare_command(config, data_dir)}"
         )
-    parts = [
-        PreparedCorpus(
-            folder,
-            config.name,
-            find_split(part, splits_of(folder), corpus=config.name),
-            config.sample_rate,
-        )
-        for part in split.split("+")
-    ]
-    return parts[0] if len(parts) == 1 else JoinedCorpus(parts)
+    name, percent = _parse_split(split)
+    there = find_split(name, splits_of(folder), corpus=config.name)
+    corpus = PreparedCorpus(folder, config.name, there, config.sample_rate)
+    return corpus if percent is None else FirstPart(corpus, percent)
+
+
+def _parse_split(split: str) -> tuple[str, int | None]:
+    """ "train[:10%]" -> ("train", 10)"""
+    name, bracket, rest = split.partition("[")
+    if not bracket:
+        return name, None
+    percent = re.fullmatch(r":(\d{1,3})%\]", rest)
+    if percent is None or not 1 <= int(percent[1]) <= 100:
+        raise UserError(f"split {split!r}: expected NAME or NAME[:PERCENT%], such as train[:10%]")
+    return name, int(percent[1])
 
 
 def _folder(config: CorpusConfig, data_dir: Path | str | None) -> Path:

@@ -55,6 +55,11 @@ class Corpus(abc.ABC):
     @abc.abstractmethod
     def problems(self) -> Sequence[Problem]: ...
 
+    @property
+    def passes(self) -> Float[np.ndarray, " utterances"] | None:
+        """How often an epoch goes over each utterance; None: once."""
+        return None
+
     @abc.abstractmethod
     def read(self, index: int) -> Float[np.ndarray, " samples"]:
         """Audio of utterance `index`, float32 mono in [-1, 1] at `sample_rate` Hz.
@@ -75,15 +80,19 @@ class Corpus(abc.ABC):
         return digest.hexdigest()[:16]
 
 
+class NoSuchSplit(UserError):
+    """A split that a corpus does not have."""
+
+
 def find_split(split: str, available: Iterable[str], *, corpus: str) -> str:
     """The split's name as the corpus has it; "dev" and "validation" find each other.
 
-    Raises UserError, listing the splits there are, where there is no such split.
+    Raises NoSuchSplit, listing the splits there are.
     """
     available = list(available)
     for name in (split, SPLIT_ALIASES.get(split)):
         if name in available:
             return name
-    raise UserError(
+    raise NoSuchSplit(
         f"corpus {corpus!r} has no split {split!r}; it has {', '.join(sorted(available)) or 'none'}"
     )

@@ -1,4 +1,4 @@
-"""Several splits as one: "train-clean-100+train-clean-360"."""
+"""Several corpora, or splits of one, as one: "train-clean-100+train-clean-360"."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -12,20 +12,30 @@ from jasr.corpora.corpus import Corpus, Problem, Utterance
 
 
 class JoinedCorpus(Corpus):
-    """The utterances of its parts, one part after the other; all at one sample rate."""
+    """The utterances of its parts, one part after the other; all at one sample rate.
 
-    def __init__(self, parts: Sequence[Corpus]):
+    passes: how often an epoch goes over each part; once where it is not said.
+    """
+
+    def __init__(self, parts: Sequence[Corpus], passes: Sequence[float] | None = None):
         self.parts = tuple(parts)
-        self.name = self.parts[0].name
+        self._passes = None if passes is None else tuple(passes)
+        self.name = "+".join(dict.fromkeys(part.name for part in self.parts))
         self.split = "+".join(part.split for part in self.parts)
         self.sample_rate = self.parts[0].sample_rate
 
     def __reduce__(self):
-        return JoinedCorpus, (self.parts,)
+        return JoinedCorpus, (self.parts, self._passes)
 
     @cached_property
     def utterances(self) -> Sequence[Utterance]:
         return [utterance for part in self.parts for utterance in part.utterances]
+
+    @property
+    def passes(self) -> Float[np.ndarray, " utterances"] | None:
+        if self._passes is None:
+            return None
+        return np.repeat(np.asarray(self._passes), [len(part) for part in self.parts])
 
     @cached_property
     def problems(self) -> Sequence[Problem]:

@@ -5,12 +5,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
-from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
+from jasr.experiment.model import build_log_mel
 from jasr.pipeline.plan import EvalPlan, TrainPlan
-from jasr.pipeline.usable import Selection, select_all, select_usable
+from jasr.pipeline.usable import Selection, select_all, select_audio, select_usable
 from jasr.text.tokenizer import Tokenizer, train_tokenizer
 from jasr.types import Batch, Padded
 
@@ -34,8 +35,12 @@ def build_tokenizer(
     return train_tokenizer(config["tokenizer"], texts, vocab_size=config["vocab_size"])
 
 
-def feature_statistics(log_mel: LogMel | WhisperLogMel, corpus: Corpus) -> dict[str, list[float]]:
-    """Mean and standard deviation of each mel band over an even sample of the corpus."""
+def statistics_of(config: Mapping[str, Any], corpus: Corpus) -> dict[str, list[float]]:
+    """Mean and standard deviation of each mel band over an even sample of the corpus.
+
+    config: of the front end, config.model.log_mel.
+    """
+    log_mel = build_log_mel({**config, "normalize": "none"}, None)
     step = max(1, len(corpus) // STATISTICS_UTTERANCES)
     extract = jax.jit(log_mel)
     total = squares = np.zeros(log_mel.num_mels)
@@ -59,26 +64,34 @@ def feature_statistics(log_mel: LogMel | WhisperLogMel, corpus: Corpus) -> dict[
 def train_plan(
     config: Mapping[str, Any],
     corpus: Corpus,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     normalize: Callable[[str], str],
     *,
     seed: int,
     multiple_of: int,
 ) -> TrainPlan:
-    """The order of training that config.data asks for, of what it finds usable."""
-    selection = select_usable(
-        corpus,
-        tokenizer,
-        normalize,
-        min_seconds=config["min_seconds"],
-        max_seconds=config["max_seconds"],
-        max_tokens=config["max_tokens"],
+    """The order of training that config.data asks for, of what it finds usable.
+
+    tokenizer: None where audio is all that is asked for, with or without text; what is too long is
+    then cut, and not left out.
+    """
+    lengths = {key: config[key] for key in ("min_seconds", "max_seconds")}
+    selection = (
+        select_audio(corpus, **lengths)
+        if tokenizer is None
+        else select_usable(corpus, tokenizer, normalize, **lengths, max_tokens=config["max_tokens"])
     )
-    return order(config, selection, seed=seed, multiple_of=multiple_of)
+    passes = None if corpus.passes is None else corpus.passes[selection.indices]
+    return order(config, selection, seed=seed, multiple_of=multiple_of, passes=passes)
 
 
 def order(
-    config: Mapping[str, Any], selection: Selection, *, seed: int, multiple_of: int
+    config: Mapping[str, Any],
+    selection: Selection,
+    *,
+    seed: int,
+    multiple_of: int,
+    passes: Float[np.ndarray, " utterances"] | None = None,
 ) -> TrainPlan:
     """The order of training that config.data asks for, of a selection."""
     return TrainPlan(
@@ -88,6 +101,7 @@ def order(
         num_buckets=config["num_buckets"],
         speeds=config["augment"]["speeds"],
         multiple_of=multiple_of,
+        passes=passes,
     )
 
 
@@ -114,8 +128,13 @@ def eval_plan(
     multiple_of: int,
 ) -> EvalPlan:
     """Every utterance of a split once, in the shapes of config.evaluation."""
+    return in_order(config, select_all(corpus, tokenizer, normalize), multiple_of=multiple_of)
+
+
+def in_order(config: Mapping[str, Any], selection: Selection, *, multiple_of: int) -> EvalPlan:
+    """All of a selection once, in the shapes of config.evaluation."""
     return EvalPlan(
-        select_all(corpus, tokenizer, normalize),
+        selection,
         batch_seconds=config["batch_seconds"],
         num_buckets=config["num_buckets"],
         multiple_of=multiple_of,

@@ -22,7 +22,7 @@ from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
 from jasr.sharding.mesh import TooFewDevices
 from jasr.sharding.placement import Placement
-from jasr.training.checkpoint import Checkpoints
+from jasr.training.checkpoint import open_checkpoints
 
 SHOWN_SAMPLES = 5
 
@@ -115,12 +115,8 @@ def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recogniti
 
     Raises UserError where there is no such checkpoint.
     """
-    if not (Path(workdir) / "checkpoints").is_dir():
-        raise UserError(
-            f"--workdir={workdir} holds no checkpoints: train there first with launch.train"
-        )
-    checkpoints = Checkpoints(Path(workdir))
-    step = _step(checkpoints, checkpoint, workdir)
+    checkpoints = open_checkpoints(workdir)
+    step = checkpoints.find(checkpoint)
     meta = Meta.from_dict(checkpoints.read_meta(step))
     recognition = Recognition.build(meta, _placement(meta.config["mesh"]), parse_decoding(decoding))
     params = checkpoints.restore_params(step, recognition.parameter_shardings())
@@ -153,25 +149,6 @@ def parse_decoding(text: str | None) -> dict[str, Any] | None:
                 f"--decoding={text}: {setting!r} must be KEY=NUMBER, such as beam_size=8"
             ) from None
     return parsed
-
-
-def _step(checkpoints: Checkpoints, wanted: str, workdir: str) -> int:
-    found = checkpoints.steps()
-    if not found:
-        raise UserError(
-            f"--workdir={workdir} holds no finished checkpoint: let launch.train reach "
-            f"config.train.checkpoint_every steps"
-        )
-    if wanted == "last":
-        return found[-1]
-    if wanted == "best":
-        return checkpoints.best_step() or found[-1]
-    if wanted.isdigit() and int(wanted) in found:
-        return int(wanted)
-    raise UserError(
-        f"--checkpoint={wanted}: {workdir} holds the steps {', '.join(map(str, found))}; "
-        f"give one of them, 'best' or 'last'"
-    )
 
 
 def _print(scores: Sequence[UtteranceScore], summary: Mapping[str, Any], folder: Path) -> None:

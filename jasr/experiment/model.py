@@ -3,10 +3,21 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from flax import linen as nn
+
 from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.audio.spec_augment import SpecAugment
+from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct, construct_named
 from jasr.models.conformer_encoder import ConformerEncoder
+from jasr.models.encoder import Encoder
+from jasr.models.pretraining.best_rq import BestRQ
+from jasr.models.pretraining.clusters import Clusters
+from jasr.models.pretraining.contrastive import Contrastive
+from jasr.models.pretraining.data2vec import Data2Vec
+from jasr.models.pretraining.masked_speech import MaskedSpeech
+from jasr.models.pretraining.span_mask import SpanMask
+from jasr.models.pretraining.units import Units
 from jasr.models.recognizer import Recognizer
 from jasr.models.transformer_decoder import TransformerDecoder
 from jasr.models.transformer_encoder import TransformerEncoder
@@ -14,8 +25,9 @@ from jasr.models.transformer_encoder import TransformerEncoder
 LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel}
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
 DECODERS = {"transformer": TransformerDecoder}
-# Keys of config.model that are built here; the others are the recogniser's own fields.
-PARTS = ("dtype", "log_mel", "spec_augment", "encoder", "decoder")
+HEADS = {"best_rq": BestRQ, "contrastive": Contrastive, "data2vec": Data2Vec, "units": Units}
+# Keys of config.model that are built here; the others are the model's own fields.
+PARTS = ("name", "dtype", "log_mel", "spec_augment", "encoder", "decoder", "span_mask", "heads")
 
 
 @runtime_checkable
@@ -27,6 +39,33 @@ class Vocabulary(Protocol):
 
     @property
     def start_id(self) -> int: ...
+
+
+def build_model(
+    config: Mapping[str, Any],
+    vocabulary: Vocabulary | None,
+    statistics: Mapping[str, list[float]] | None = None,
+    clusters: Clusters | None = None,
+) -> nn.Module:
+    """The model of config.model.
+
+    vocabulary: of a model that reads or writes text.
+    clusters:   of a model that predicts them.
+    """
+    match config["name"]:
+        case "recognizer":
+            return build_recognizer(config, vocabulary, statistics)
+        case "masked_speech":
+            return _masked_speech(config, statistics, clusters)
+    raise UserError(
+        f"config.model.name {config['name']!r} is unknown: "
+        f"{nearest(str(config['name']), ('recognizer', 'masked_speech'))}"
+    )
+
+
+def needs_text(config: Mapping[str, Any]) -> bool:
+    """Whether the model of config.model learns from transcripts."""
+    return config["name"] == "recognizer"
 
 
 def build_log_mel(
@@ -41,16 +80,28 @@ def build_log_mel(
     return construct_named(LOG_MELS, config, "config.model.log_mel", **given)
 
 
-def build_model(
+def build_encoder(config: Mapping[str, Any]) -> Encoder:
+    """The encoder of config.model."""
+    return construct_named(
+        ENCODERS, config["encoder"], "config.model.encoder", dtype=config["dtype"]
+    )
+
+
+def build_recognizer(
     config: Mapping[str, Any],
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | None,
     statistics: Mapping[str, list[float]] | None = None,
 ) -> Recognizer:
     """The recogniser of config.model, for a vocabulary.
 
     An empty section, of the decoder or of spec_augment, leaves that part out.
     """
-    dtype, augment, decoder = config["dtype"], config["spec_augment"], config["decoder"]
+    if config["name"] != "recognizer" or vocabulary is None:
+        raise UserError(
+            f"config.model.name is {config['name']!r}, which recognises no words: fine-tune it "
+            f"into a recognizer first (configs/finetune.py)"
+        )
+    augment, decoder = config["spec_augment"], config["decoder"]
     return construct(
         Recognizer,
         {key: value for key, value in config.items() if key not in PARTS},
@@ -61,8 +112,30 @@ def build_model(
         spec_augment=construct(SpecAugment, augment, "config.model.spec_augment")
         if augment
         else None,
-        encoder=construct_named(ENCODERS, config["encoder"], "config.model.encoder", dtype=dtype),
-        decoder=construct_named(DECODERS, decoder, "config.model.decoder", dtype=dtype)
+        encoder=build_encoder(config),
+        decoder=construct_named(DECODERS, decoder, "config.model.decoder", dtype=config["dtype"])
         if decoder
         else None,
+    )
+
+
+def _masked_speech(
+    config: Mapping[str, Any],
+    statistics: Mapping[str, list[float]] | None,
+    clusters: Clusters | None,
+) -> MaskedSpeech:
+    if not config["heads"]:
+        raise UserError(f"config.model.heads is empty: {nearest('', HEADS)}")
+    heads = {}
+    for name, head in config["heads"].items():
+        given = {"clusters": clusters} if head.get("name") == "units" else {}
+        heads[name] = construct_named(HEADS, head, f"config.model.heads.{name}", **given)
+    return construct(
+        MaskedSpeech,
+        {key: value for key, value in config.items() if key not in PARTS},
+        "config.model",
+        log_mel=build_log_mel(config["log_mel"], statistics),
+        encoder=build_encoder(config),
+        span_mask=construct(SpanMask, config["span_mask"], "config.model.span_mask"),
+        heads=heads,
     )

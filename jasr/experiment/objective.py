@@ -8,14 +8,21 @@ import optax
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct_named
 from jasr.objectives.chunked_cross_entropy import ChunkedCrossEntropy
+from jasr.objectives.contrastive import CodeDiversity, ContrastiveLoss
 from jasr.objectives.cross_entropy import CrossEntropy
 from jasr.objectives.ctc import CTC
+from jasr.objectives.masked_prediction import MaskedPrediction
+from jasr.objectives.masked_regression import MaskedRegression
 from jasr.objectives.objective import Objectives, Schedule, Weighted
 
 OBJECTIVES = {
     "ctc": CTC,
     "cross_entropy": CrossEntropy,
     "chunked_cross_entropy": ChunkedCrossEntropy,
+    "masked_prediction": MaskedPrediction,
+    "masked_regression": MaskedRegression,
+    "contrastive": ContrastiveLoss,
+    "code_diversity": CodeDiversity,
 }
 WEIGHT_SCHEDULES = {
     "linear": optax.linear_schedule,

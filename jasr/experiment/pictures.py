@@ -32,7 +32,7 @@ def pictures_of(
         except UserError:
             continue  # evaluation has already named it
         shown.append(score)
-    tokenizer = recognition.meta.tokenizer
+    tokenizer = recognition.tokenizer
     tokens = [np.asarray(tokenizer.encode(score.hypothesis), np.int32) for score in shown]
     if not shown:
         return {}

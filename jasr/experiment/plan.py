@@ -139,7 +139,8 @@ def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selecti
         origin = f"those of {corpus.name}"
     a_second = PIECES_PER_SECOND if config["text"]["vocab_size"] else CHARACTERS_PER_SECOND
     tokens = np.minimum(np.ceil(samples / rate * a_second).astype(np.int64), data["max_tokens"])
-    return Selection(np.arange(len(samples)), samples, tokens, rate), origin
+    starts = np.zeros(len(samples), np.int64)
+    return Selection(np.arange(len(samples)), samples, tokens, starts, rate), origin
 
 
 def _batch(bucket: Bucket, placement: Placement) -> Batch:

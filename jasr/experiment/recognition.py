@@ -10,12 +10,13 @@ from jasr.errors import UserError
 from jasr.evaluation.recognition import recognize
 from jasr.experiment.construct import construct_named
 from jasr.experiment.data import empty_batch, eval_plan
-from jasr.experiment.model import build_model
+from jasr.experiment.model import build_recognizer
 from jasr.experiment.workdir import Meta
 from jasr.models.recognizer import Recognizer
 from jasr.pipeline.loader import LoadedBatch, load_batches
 from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
+from jasr.text.tokenizer import Tokenizer
 from jasr.training.state import abstract_params
 from jasr.types import Batch
 
@@ -32,6 +33,7 @@ def build_decoding(config: Mapping[str, Any], meta: Meta) -> Any:
     Raises UserError for a search that needs a head the model lacks.
     """
     tokenizer, model = meta.tokenizer, meta.config["model"]
+    assert tokenizer is not None, "the recogniser was built with one"
     if config["name"] == "ctc_greedy":
         if not model["ctc"]:
             raise UserError("config.decoding.name 'ctc_greedy' needs a CTC head: config.model.ctc")
@@ -71,12 +73,18 @@ class Recognition:
         cls, meta: Meta, placement: Placement, decoding: Mapping[str, Any] | None = None
     ) -> "Recognition":
         """For what a checkpoint's meta describes; `decoding` replaces config.decoding."""
+        model = build_recognizer(meta.config["model"], meta.tokenizer, meta.statistics)
         return cls(
             meta=meta,
-            model=build_model(meta.config["model"], meta.tokenizer, meta.statistics),
+            model=model,
             placement=placement,
             method=build_decoding(decoding or meta.config["decoding"], meta),
         )
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        assert self.meta.tokenizer is not None, "a recogniser was built with one"
+        return self.meta.tokenizer
 
     @property
     def name(self) -> str:
@@ -107,7 +115,7 @@ class Recognition:
             self.batches(corpus),
             decode=self.decode,
             place=self.place,
-            tokenizer=self.meta.tokenizer,
+            tokenizer=self.tokenizer,
             num_utterances=len(corpus),
             report=report,
         )
@@ -117,14 +125,14 @@ class Recognition:
         plan = eval_plan(
             self.meta.config["evaluation"],
             corpus,
-            self.meta.tokenizer,
+            self.tokenizer,
             self.normalize,
             multiple_of=self.placement.row_shards,
         )
         return load_batches(
             corpus,
             plan,
-            self.meta.tokenizer,
+            self.tokenizer,
             self.normalize,
             start_step=0,
             stop_step=len(plan),

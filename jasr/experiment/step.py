@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import flax.linen as nn
@@ -14,9 +15,17 @@ from jasr.experiment.objective import build_objective
 from jasr.sharding.compile import Compiled
 from jasr.sharding.placement import Placement
 from jasr.sharding.pmap import pmap_step, rows_of_devices
+from jasr.training.average import Average
 from jasr.training.flops import matmul_flops
+from jasr.training.measure import measure, variables_of
 from jasr.training.optimizer import LearningRate, Optimizer
-from jasr.training.state import TrainState, abstract_params, abstract_state, create_state
+from jasr.training.state import (
+    TrainState,
+    abstract_params,
+    abstract_state,
+    create_state,
+    start_from,
+)
 from jasr.training.step import train_step
 from jasr.types import Batch
 
@@ -27,22 +36,36 @@ class TrainingStep:
 
     take:     (state, batch) -> (state, metrics), pure.
     compiled: the same, compiled for each shape of batch.
+    measured: (state, batch) -> raw terms, of a batch that nothing is learned from; compiled too.
     abstract: shapes, dtypes and shardings of the state.
-    create:   seed -> the first state.
+    weights:  step -> the weight of each objective.
+    create:   seed -> the first state; start_from: the same with given parameters.
     """
 
     take: Callable[..., Any]
     compiled: Compiled
+    measured: Compiled
     abstract: TrainState
     create: Callable[[int], TrainState]
+    start_from: Callable[[Any, int], TrainState]
     learning_rate: LearningRate
     model: nn.Module
+    weights: Callable[[Any], dict[str, Any]]
+    frozen: Mapping[str, Any]
 
     @classmethod
     def build(
-        cls, config: Mapping[str, Any], model: nn.Module, first: Batch, placement: Placement
+        cls,
+        config: Mapping[str, Any],
+        model: nn.Module,
+        first: Batch,
+        placement: Placement,
+        frozen: Mapping[str, Any] = MappingProxyType({}),
     ) -> "TrainingStep":
-        """first: any batch that the model takes, or its shapes; raises UserError."""
+        """first: any batch that the model takes, or its shapes; raises UserError.
+
+        frozen: collections of variables that the model reads and nothing changes.
+        """
         section = dict(config["optimizer"])
         learning_rate = construct(
             LearningRate,
@@ -50,6 +73,9 @@ class TrainingStep:
             "config.optimizer.learning_rate",
             num_steps=config["train"]["num_steps"],
         )
+        average = section.pop("average")
+        if average:
+            section["average"] = construct(Average, average, "config.optimizer.average")
         boxed = abstract_params(model, first)
         optimizer = construct(
             Optimizer, section, "config.optimizer", learning_rate=learning_rate
@@ -57,38 +83,67 @@ class TrainingStep:
         abstract = abstract_state(
             boxed, optimizer, placement, params_dtype=config["optimizer"]["params_dtype"]
         )
+        objective = build_objective(config["objective"])
         take = functools.partial(
             train_step,
             model=model,
-            objective=build_objective(config["objective"]),
+            objective=objective,
             optimizer=optimizer,
             microbatches=config["train"]["microbatches"],
         )
         return cls(
             take=take,
-            compiled=_compiled(config["train"]["compiler"], take, abstract, placement),
+            compiled=_compiled(config["train"]["compiler"], take, abstract, placement, frozen),
+            measured=Compiled(
+                jax.jit(
+                    functools.partial(measure, model=model, objective=objective),
+                    out_shardings=placement.replicated,
+                ),
+                "measurement",
+                frozen,
+                place=placement.shard_batch,
+                tracing=placement.active,
+            ),
             abstract=abstract,
             create=lambda seed: create_state(model, optimizer, first, abstract, seed=seed),
             learning_rate=learning_rate,
             model=model,
+            weights=objective.weights,
+            frozen=frozen,
+            start_from=lambda params, seed: start_from(params, optimizer, abstract, seed=seed),
         )
 
     def model_flops(self, batch: Batch) -> int:
         """FLOPs that one step on a batch (or its shapes) asks for."""
-        forward = functools.partial(self.model.apply, train=False)
-        return 3 * matmul_flops(forward, {"params": self.abstract.params}, batch)
+        forward = functools.partial(
+            self.model.apply, train=False, rngs={"augment": jax.random.key(0)}
+        )
+        return 3 * matmul_flops(forward, variables_of(self.abstract, self.frozen), batch)
 
 
 def _compiled(
-    compiler: str, take: Callable[..., Any], abstract: TrainState, placement: Placement
+    compiler: str,
+    take: Callable[..., Any],
+    abstract: TrainState,
+    placement: Placement,
+    frozen: Mapping[str, Any],
 ) -> Compiled:
+    def step(state: TrainState, frozen: Any, batch: Batch, **of_pmap: Any) -> Any:
+        return take(state, batch, frozen=frozen, **of_pmap)
+
     if compiler == "jit":
         placed = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-        jitted = jax.jit(take, donate_argnums=0, out_shardings=(placed, placement.replicated))
-        return Compiled(jitted, "train step", place=placement.shard_batch, tracing=placement.active)
+        jitted = jax.jit(step, donate_argnums=0, out_shardings=(placed, placement.replicated))
+        return Compiled(
+            jitted,
+            "train step",
+            frozen,
+            place=placement.shard_batch,
+            tracing=placement.active,
+        )
     if compiler == "pmap":
         place = functools.partial(rows_of_devices, placement)
-        return Compiled(pmap_step(take, placement), "train step", place=place)
+        return Compiled(pmap_step(step, placement), "train step", frozen, place=place)
     raise UserError(
         f"config.train.compiler {compiler!r} is unknown: {nearest(compiler, ('jit', 'pmap'))}"
     )

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,15 @@ from ml_collections import ConfigDict
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
-from jasr.evaluation.recognition import score
-from jasr.evaluation.scoring import summarize
+from jasr.experiment.clusters import describe, load_clusters
 from jasr.experiment.construct import construct
-from jasr.experiment.data import build_tokenizer, empty_batch, feature_statistics, train_plan
-from jasr.experiment.model import build_log_mel, build_model
-from jasr.experiment.recognition import Recognition
+from jasr.experiment.data import build_tokenizer, empty_batch, statistics_of, train_plan
+from jasr.experiment.evaluators import Run, build_evaluators
+from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
+from jasr.experiment.warm_start import WarmStart
 from jasr.experiment.workdir import Meta, claim
+from jasr.models.pretraining.clusters import Clusters
 from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
@@ -32,17 +32,20 @@ from jasr.sharding.memory import Memory
 from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import tokenizer_from_dict
-from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint, has_finished
+from jasr.training.checkpoint import (
+    Checkpoints,
+    DamagedCheckpoint,
+    has_finished,
+    open_checkpoints,
+)
 from jasr.training.flops import peak_flops
 from jasr.training.loop import LoopConfig, train
 from jasr.training.metrics import MetricsWriter, NoMetrics
 from jasr.training.preemption import Preemption
 from jasr.training.state import TrainState
 
-# Figures of a validation that are logged; the first decides which checkpoint is best.
-VALIDATION_FIGURES = ("wer", "cer")
 # Keys of config.train that are not the loop's.
-STEP_AND_CHECKPOINT_KEYS = ("compiler", "precompile", "microbatches", "keep_checkpoints")
+OTHERS_KEYS = ("compiler", "precompile", "microbatches", "keep_checkpoints", "best_by")
 
 
 def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -> TrainState:
@@ -55,7 +58,9 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     validation = open_corpus(config["corpus"], config["splits"]["validation"], data_dir)
     claim(folder, config, resuming=has_finished(folder))
     # Closed on every way out: its threads outlive a refusal otherwise.
-    checkpoints = Checkpoints(folder, keep=config["train"]["keep_checkpoints"])
+    checkpoints = Checkpoints(
+        folder, keep=config["train"]["keep_checkpoints"], metric=config["train"]["best_by"]
+    )
     with contextlib.closing(checkpoints):
         while True:
             try:
@@ -82,14 +87,17 @@ def _train(
     saved = None if latest is None else checkpoints.read_meta(latest)
     meta, plan = _plan(config, corpus, placement, saved)
     meta = dataclasses.replace(meta, data_dir=data_dir and str(Path(data_dir).absolute()))
-    model = build_model(config["model"], meta.tokenizer, meta.statistics)
+    clusters, frozen, meta = _clusters(meta, data_dir)
+    model = build_model(config["model"], meta.tokenizer, meta.statistics, clusters)
     shortest = plan.buckets[0]
     first = empty_batch(
         shortest.batch_size, samples=shortest.num_samples, tokens=shortest.num_tokens
     )
-    step = TrainingStep.build(config, model, first, placement)
+    step = TrainingStep.build(config, model, first, placement, frozen)
     if latest is None:
         state = step.create(config["seed"])
+        if config["init"]["workdir"]:
+            state = step.start_from(_warm_parameters(config["init"], state), config["seed"])
     else:
         state = checkpoints.restore(latest, step.abstract)
         logging.info("resumed from step %d of %s", latest, folder)
@@ -99,13 +107,23 @@ def _train(
     skipped = SkipReport(folder, process_index=jax.process_index())
     if hosts.is_first():
         skipped.add(plan.selection.problems)
-    recognition = Recognition.build(meta, placement)
+    evaluate = build_evaluators(
+        config,
+        Run(
+            meta=meta,
+            placement=placement,
+            step=step,
+            corpus=validation,
+            data_dir=data_dir,
+            report=lambda loaded: skipped.add(loaded.problems),
+        ),
+    )
     writer = MetricsWriter(folder, start_step=latest or 0) if hosts.is_first() else NoMetrics()
     batches = load_batches(
         corpus,
         plan,
         meta.tokenizer,
-        recognition.normalize,
+        normalizer(config["text"]["normalizer"]),
         start_step=latest or 0,
         stop_step=settings["num_steps"],
         num_workers=config["data"]["num_workers"],
@@ -114,7 +132,7 @@ def _train(
     )
     if settings["precompile"]:
         _precompile(step.compiled, state, plan, placement)
-    loop = {key: value for key, value in settings.items() if key not in STEP_AND_CHECKPOINT_KEYS}
+    loop = {key: value for key, value in settings.items() if key not in OTHERS_KEYS}
     preemption = Preemption()
     with preemption.watching():
         state = train(
@@ -125,7 +143,7 @@ def _train(
             learning_rate=step.learning_rate,
             flops_of=step.model_flops,
             peak_flops=peak_flops(placement.mesh.devices),
-            evaluate=functools.partial(_validate, recognition, validation, skipped),
+            evaluate=evaluate,
             save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
             report=lambda loaded: skipped.add(loaded.problems),
             preempted=preemption.reached,
@@ -148,7 +166,7 @@ def _plan(
         found = hosts.from_first(lambda: _found_in(corpus, config))
         meta = Meta(
             config,
-            tokenizer_from_dict(found["tokenizer"]),
+            found["tokenizer"] and tokenizer_from_dict(found["tokenizer"]),
             found["statistics"],
             plan="",
             rows=shards,
@@ -181,16 +199,45 @@ def _plan(
 
 
 def _found_in(corpus: Corpus, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What training takes from its data before it begins."""
-    tokenizer = build_tokenizer(config["text"], corpus, normalizer(config["text"]["normalizer"]))
-    statistics = _statistics(config["model"]["log_mel"], corpus)
-    return {"tokenizer": tokenizer.to_dict(), "statistics": statistics}
+    """What training takes from its data before it begins, or from the training it starts from."""
+    tokenizer = None
+    if needs_text(config["model"]):
+        normalize = normalizer(config["text"]["normalizer"])
+        tokenizer = build_tokenizer(config["text"], corpus, normalize).to_dict()
+    statistics = None
+    if config["model"]["log_mel"].get("normalize") == "global":
+        if config["init"]["workdir"]:
+            with _other_training(config["init"]) as other:
+                statistics = other.read_meta(other.find(config["init"]["checkpoint"]))["statistics"]
+        statistics = statistics or statistics_of(config["model"]["log_mel"], corpus)
+    return {"tokenizer": tokenizer, "statistics": statistics}
 
 
-def _statistics(log_mel: Mapping[str, Any], corpus: Corpus) -> dict[str, list[float]] | None:
-    if log_mel.get("normalize") != "global":
-        return None
-    return feature_statistics(build_log_mel({**log_mel, "normalize": "none"}, None), corpus)
+def _warm_parameters(init: Mapping[str, Any], state: TrainState) -> Any:
+    with _other_training(init) as other:
+        return construct(WarmStart, init, "config.init").parameters(other, state.params)
+
+
+def _other_training(init: Mapping[str, Any]) -> contextlib.closing[Checkpoints]:
+    return contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir"))
+
+
+def _clusters(meta: Meta, data_dir: str | None) -> tuple[Clusters | None, Mapping[str, Any], Meta]:
+    """The clusters that the model predicts, if it does, and what of them is frozen.
+
+    Raises UserError where they are no longer those that the run began with.
+    """
+    if not meta.config["clusters"]:
+        return None, {}, meta
+    clusters, variables = describe(meta.config, meta.statistics)
+    found, fingerprint = load_clusters(meta.config, data_dir)
+    if meta.clusters not in ("", fingerprint):
+        raise UserError(
+            "the clusters are no longer those that this workdir was trained to predict: prepare "
+            "them from what they were, or give another --workdir"
+        )
+    frozen = {"clusters": {**variables, **found}}
+    return clusters, frozen, dataclasses.replace(meta, clusters=fingerprint)
 
 
 def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: Placement) -> None:
@@ -207,22 +254,6 @@ def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: P
             f"compiled {bucket.title(plan.selection.sample_rate)} in "
             f"{step.seconds - before:.1f} s: {memory}"
         )
-
-
-def _validate(
-    recognition: Recognition, corpus: Corpus, skipped: SkipReport, state: TrainState
-) -> dict[str, float]:
-    hypotheses, seconds = recognition.recognize(
-        state.params, corpus, report=lambda loaded: skipped.add(loaded.problems)
-    )
-    summary = summarize(
-        score(corpus.utterances, hypotheses, recognition.normalize),
-        normalizer=recognition.meta.config["text"]["normalizer"],
-        decoding=recognition.name,
-        step=int(state.step),
-        seconds=seconds,
-    )
-    return {name: summary[name] for name in VALIDATION_FIGURES}
 
 
 def _introduce(state: TrainState, plan: TrainPlan, corpus: Corpus) -> None:

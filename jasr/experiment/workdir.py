@@ -29,6 +29,7 @@ FREE_KEYS = (
     "data.num_workers",
     "decoding",
     "evaluation",
+    "evaluators",
     "mesh",
 )
 
@@ -40,39 +41,44 @@ class Meta:
     The order of the data is a pure function of (seed, step): its fingerprint and the step, which
     the state holds, are all there is to know of where the data iterator stands.
 
+    tokenizer:   None for a model that neither reads nor writes text.
     statistics:  mean and std of each mel band, where the front end normalises by them.
     plan:        fingerprint of the order of the training data.
     rows:        every batch has a multiple of so many rows; set by the mesh the run began on, so
                  that the order stays what it was when it goes on on another.
     data_dir:    where the prepared corpora lay; None for TFDS's own folder.
+    clusters:    fingerprint of the clusters that it learned to predict, if it did.
     """
 
     config: Mapping[str, Any]
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     statistics: Mapping[str, list[float]] | None
     plan: str
     rows: int
     data_dir: str | None
+    clusters: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "config": self.config,
-            "tokenizer": self.tokenizer.to_dict(),
+            "tokenizer": self.tokenizer and self.tokenizer.to_dict(),
             "statistics": self.statistics,
             "plan": self.plan,
             "rows": self.rows,
             "data_dir": self.data_dir,
+            "clusters": self.clusters,
         }
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "Meta":
         return cls(
             config=saved["config"],
-            tokenizer=tokenizer_from_dict(saved["tokenizer"]),
+            tokenizer=saved["tokenizer"] and tokenizer_from_dict(saved["tokenizer"]),
             statistics=saved["statistics"],
             plan=saved["plan"],
             rows=saved["rows"],
             data_dir=saved["data_dir"],
+            clusters=saved["clusters"],
         )
 
 

@@ -6,15 +6,18 @@ like the end of the array.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array
 
+from jasr.layers.choices import choose
 from jasr.layers.feed_forward import POINTWISE
 from jasr.layers.linear import Linear, fan_in_normal
 from jasr.layers.parameter import parameter
@@ -140,7 +143,7 @@ def zero_padding(padded: Padded) -> Padded:
 
 
 # Called with embed_dim and dtype.
-STEMS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+STEMS: Mapping[str, partial[Any]] = MappingProxyType(
     {
         "whisper": partial(ConvStack1d, (1, 2)),
         "conv1d_4x": partial(ConvStack1d, (2, 2)),
@@ -148,3 +151,9 @@ STEMS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "conv2d_4x": partial(ConvStack2d, (2, 2)),
     }
 )
+
+
+def stem_stride(name: str) -> int:
+    """Feature frames behind each of a stem's frames; raises UserError for an unknown stem."""
+    (strides,) = choose(STEMS, name, key="stem").args
+    return math.prod(strides)

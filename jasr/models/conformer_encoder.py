@@ -43,7 +43,9 @@ class ConformerLayer(nn.Module):
         x = x + 0.5 * self._feed_forward(x, "second_mlp", train=train)
         x = self._norm(x, "layer")
 
-        return drop_layer(self, x, entered, rate=self.layer_drop, train=train), None
+        x = drop_layer(self, x, entered, rate=self.layer_drop, train=train)
+        self.sow("intermediates", "output", x)
+        return x, None
 
     def _feed_forward(self, x: Array, name: str, *, train: bool) -> Array:
         mlp = FeedForward(self.mlp_dim, self.activation, self.dropout, self.dtype, name=name)

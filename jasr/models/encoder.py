@@ -60,25 +60,30 @@ class Encoder(nn.Module):
 
     layer: ClassVar[type[nn.Module]]
 
-    @nn.compact
-    def __call__(self, features: Padded, *, train: bool) -> Padded:
-        """features: [B, T, num_mels] -> [B, T / the stem's stride, embed_dim], 0 at padding."""
+    def setup(self) -> None:
         stem = choose(STEMS, self.stem, key="stem")
-        frames = stem(embed_dim=self.embed_dim, dtype=self.dtype, name="stem")(features)
-        positions = Positions(
+        self.embed = stem(embed_dim=self.embed_dim, dtype=self.dtype, name="stem")
+        self.positions = Positions(
             self.position,
             num_heads=self.num_heads,
             embed_dim=self.embed_dim,
             max_length=self.max_frames,
             bidirectional=True,
-            name="positions",
         )
-        x_BTE = Dropout(self.dropout)(positions.add(frames.values), train=train)
-        context = EncoderContext(frames.mask, positions.relations(x_BTE.shape[1]))
-        layers = stack(self.layer, self.num_layers, remat=self.remat, unroll=self.unroll)
+        self.drop = Dropout(self.dropout)
         names = {field.name for field in dataclasses.fields(self.layer)} - {"parent", "name"}
-        fields = {name: getattr(self, name) for name in names}
-        x_BTE, _ = layers(**fields, name="layers")(x_BTE, context, train)
+        layers = stack(self.layer, self.num_layers, remat=self.remat, unroll=self.unroll)
+        self.layers = layers(**{name: getattr(self, name) for name in names})
+
+    def __call__(self, features: Padded, *, train: bool) -> Padded:
+        """features: [B, T, num_mels] -> [B, T / the stem's stride, embed_dim], 0 at padding."""
+        return self.contextualize(self.embed(features), train=train)
+
+    def contextualize(self, frames: Padded, *, train: bool) -> Padded:
+        """The layers, over frames such as `embed` makes of features: [B, T, embed_dim]."""
+        x_BTE = self.drop(self.positions.add(frames.values), train=train)
+        context = EncoderContext(frames.mask, self.positions.relations(x_BTE.shape[1]))
+        x_BTE, _ = self.layers(x_BTE, context, train)
         x_BTE = self.finish(x_BTE)
         return zero_padding(Padded(x_BTE.astype(jnp.dtype(self.dtype)), frames.mask))
 

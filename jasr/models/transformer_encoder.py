@@ -46,7 +46,9 @@ class TransformerLayer(nn.Module):
         y = mlp(residual.enter(x, norm), train=train)
         x = residual.leave(x, drop(y, train=train), norm)
 
-        return drop_layer(self, x, entered, rate=self.layer_drop, train=train), None
+        x = drop_layer(self, x, entered, rate=self.layer_drop, train=train)
+        self.sow("intermediates", "output", x)
+        return x, None
 
 
 class TransformerEncoder(Encoder):
@@ -60,5 +62,9 @@ class TransformerEncoder(Encoder):
 
     layer: ClassVar[type[nn.Module]] = TransformerLayer
 
+    def setup(self) -> None:
+        super().setup()
+        self.final_norm = layer_norm(dtype=self.dtype) if self.norm == "pre" else None
+
     def finish(self, x: Float[Array, "batch frames embed"]) -> Float[Array, "batch frames embed"]:
-        return layer_norm(dtype=self.dtype, name="final_norm")(x) if self.norm == "pre" else x
+        return x if self.final_norm is None else self.final_norm(x)

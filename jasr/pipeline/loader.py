@@ -63,7 +63,7 @@ class LoadedBatch:
 def load_batches(
     corpus: Corpus,
     plan: TrainPlan | EvalPlan,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | None,
     normalize: Normalize,
     *,
     start_step: int,
@@ -74,6 +74,7 @@ def load_batches(
 ) -> Iterator[LoadedBatch]:
     """Batches of steps start_step ... stop_step - 1, the same whatever the number of workers.
 
+    tokenizer: None for batches without text: their text has no tokens.
     An utterance that cannot be read, or whose length is not what the index says, leaves a filler
     row and a problem.
     share: (n, of): the rows of every batch are cut into so many slices, and this is the n-th.
@@ -164,7 +165,7 @@ class _LoadRows:
 
     corpus: Corpus
     plan: TrainPlan | EvalPlan
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None
     normalize: Normalize
     augment: WaveformAugment | None
     share: tuple[int, int]
@@ -217,6 +218,8 @@ class _LoadRows:
                 f"its audio lasts {len(wave) / rate:.2f} s, but the corpus's index says "
                 f"{expected / rate:.2f} s: mend its duration, or prepare the corpus again"
             )
+        start = planned.starts[row]
+        wave = wave[start : start + planned.lengths[row]]
         wave = change_speed(wave, float(planned.speeds[row]))[: planned.num_samples[row]]
         if self.augment is None:
             return wave
@@ -225,6 +228,8 @@ class _LoadRows:
 
     def _tokens(self, index: int) -> list[int]:
         """Target tokens; none where an evaluation's transcript cannot be encoded."""
+        if self.tokenizer is None:
+            return []
         try:
             return encode_text(self.corpus.utterances[index], self.tokenizer, self.normalize)
         except UnknownCharacters:

@@ -1,5 +1,6 @@
 """Which utterances of a corpus a plan arranges, decided from the index alone."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,11 @@ Normalize = Callable[[str], str]
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """Utterances and their sizes.
+    """Utterances, or pieces of them, and their sizes.
 
     indices:     place of each in the corpus.
     num_samples: length of its audio at `sample_rate` Hz, as the index says.
+    starts:      the sample that each piece begins at.
     num_tokens:  length of its transcript in tokens; 0 where it has none that can be encoded.
     problems:    the utterances left out, and why.
     """
@@ -26,6 +28,7 @@ class Selection:
     indices: Int[np.ndarray, " utterances"]
     num_samples: Int[np.ndarray, " utterances"]
     num_tokens: Int[np.ndarray, " utterances"]
+    starts: Int[np.ndarray, " utterances"]
     sample_rate: int
     problems: Sequence[Problem] = ()
 
@@ -98,6 +101,35 @@ def select_all(corpus: Corpus, tokenizer: Tokenizer, normalize: Normalize) -> Se
     return _selection(corpus, range(len(num_tokens)), num_tokens, problems)
 
 
+def select_audio(corpus: Corpus, *, min_seconds: float, max_seconds: float) -> Selection:
+    """All audio, with or without text: what is longer than max_seconds is cut into equal pieces.
+
+    Raises UserError where nothing is at least min_seconds long.
+    """
+    rate = corpus.sample_rate
+    indices, starts, num_samples, problems = [], [], [], list(corpus.problems)
+    for index, utterance in enumerate(corpus.utterances):
+        reason = _unusable_audio(utterance, min_seconds=min_seconds, max_seconds=math.inf)
+        if reason is not None:
+            problems.append(Problem(utterance.id, reason))
+            continue
+        length = indexed_samples(utterance, rate)
+        cuts = np.linspace(0, length, math.ceil(length / (max_seconds * rate)) + 1).astype(np.int64)
+        indices += [index] * (len(cuts) - 1)
+        starts += cuts[:-1].tolist()
+        num_samples += np.diff(cuts).tolist()
+    if not indices:
+        raise _nothing_left(corpus, problems)
+    return Selection(
+        indices=np.asarray(indices, np.int64),
+        num_samples=np.asarray(num_samples, np.int64),
+        num_tokens=np.zeros(len(indices), np.int64),
+        starts=np.asarray(starts, np.int64),
+        sample_rate=rate,
+        problems=tuple(problems),
+    )
+
+
 def _selection(
     corpus: Corpus, indices: Sequence[int], num_tokens: Sequence[int], problems: Sequence[Problem]
 ) -> Selection:
@@ -107,6 +139,7 @@ def _selection(
         indices=np.asarray(indices, np.int64),
         num_samples=np.asarray(num_samples, np.int64),
         num_tokens=np.asarray(num_tokens, np.int64),
+        starts=np.zeros(len(indices), np.int64),
         sample_rate=corpus.sample_rate,
         problems=tuple(problems),
     )

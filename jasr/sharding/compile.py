@@ -18,6 +18,7 @@ class Compiled:
     buckets used so far.
 
     jitted:  from jax.jit, or anything with its `lower`.
+    frozen:  arguments before the last that are the same in every call.
     place:   puts this process's rows of a batch on the devices as `jitted` takes them.
     tracing: what to be in while it is traced, `Placement.active` say.
     """
@@ -26,12 +27,13 @@ class Compiled:
         self,
         jitted: Any,
         name: str,
-        *,
+        *frozen: Any,
         place: Callable[[Batch], Batch],
         tracing: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ):
         self._jitted = jitted
         self._name = name
+        self._frozen = frozen
         self._tracing = tracing
         self.place = place
         self._programs: dict[tuple, jax.stages.Compiled] = {}
@@ -43,16 +45,22 @@ class Compiled:
         return len(self._programs)
 
     def program(self, *args: Any) -> jax.stages.Compiled:
-        """The compiled program for arguments (arrays or shapes) such as these."""
+        """The compiled program for arguments (arrays or shapes) such as these.
+
+        Those that are frozen are not among `args`.
+        """
         shapes = tuple(leaf.shape for leaf in jax.tree.leaves(args[-1]))
         if shapes not in self._programs:
             start = time.perf_counter()
             with self._tracing():
-                self._programs[shapes] = self._jitted.lower(*args).compile()
+                self._programs[shapes] = self._jitted.lower(*self._all(args)).compile()
             seconds = time.perf_counter() - start
             self.seconds += seconds
             logging.info("compiled %s for batch shapes %s in %.1f s", self._name, shapes, seconds)
         return self._programs[shapes]
 
     def __call__(self, *args: Any) -> Any:
-        return self.program(*args)(*args)
+        return self.program(*args)(*self._all(args))
+
+    def _all(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (*args[:-1], *self._frozen, args[-1])

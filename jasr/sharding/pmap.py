@@ -14,9 +14,9 @@ AXIS = "devices"
 
 
 def pmap_step(step: Callable[..., Any], placement: Placement) -> Any:
-    """step(state, batch, axis_name=...) over the placement's devices; it has jit's `lower`.
+    """step(state, frozen, batch, axis_name=...) over the placement's devices; it has jit's `lower`.
 
-    The state is whole on every device, the batch as `rows_of_devices` lays it.
+    State and what is frozen are whole on every device, the batch as `rows_of_devices` lays it.
     Raises UserError for a placement that is more than data parallelism in one process.
     """
     if jax.process_count() > 1:
@@ -32,7 +32,7 @@ def pmap_step(step: Callable[..., Any], placement: Placement) -> Any:
     return jax.pmap(
         functools.partial(step, axis_name=AXIS),
         axis_name=AXIS,
-        in_axes=(None, 0),
+        in_axes=(None, None, 0),
         out_axes=None,
         devices=list(placement.mesh.devices.flat),
         donate_argnums=0,

@@ -9,13 +9,14 @@ WORKDIR/checkpoints/STEP/state      the TrainState
 import contextlib
 import errno
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 import tensorstore as ts
+from flax.traverse_util import unflatten_dict
 from orbax.checkpoint import checkpoint_managers
 
 from jasr.errors import UserError
@@ -38,6 +39,15 @@ class DamagedCheckpoint(UserError):
 def has_finished(workdir: Path) -> bool:
     """Whether the workdir holds a finished checkpoint, by the folders' names alone."""
     return any(folder.name.isdigit() for folder in (workdir / "checkpoints").glob("*"))
+
+
+def open_checkpoints(workdir: str | Path, given_as: str = "--workdir") -> "Checkpoints":
+    """Those of a training that is there to be read; UserError where none is."""
+    if not (Path(workdir) / "checkpoints").is_dir():
+        raise UserError(
+            f"{given_as}={workdir} holds no checkpoints: train there first with launch.train"
+        )
+    return Checkpoints(Path(workdir))
 
 
 class Checkpoints:
@@ -126,21 +136,56 @@ class Checkpoints:
             self._must_be_as_saved(step, state)
         return state
 
+    def find(self, wanted: str) -> int:
+        """The step that "best", "last" or a number means; UserError where there is none."""
+        found = self.steps()
+        if not found:
+            raise UserError(
+                f"--workdir={self._folder.parent} holds no finished checkpoint: let launch.train "
+                f"reach config.train.checkpoint_every steps"
+            )
+        if wanted == "last":
+            return found[-1]
+        if wanted == "best":
+            return self.best_step() or found[-1]
+        if wanted.isdigit() and int(wanted) in found:
+            return int(wanted)
+        raise UserError(
+            f"--checkpoint={wanted}: {self._folder.parent} holds the steps "
+            f"{', '.join(map(str, found))}; give one of them, 'best' or 'last'"
+        )
+
+    def params_shapes(self, step: int) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter, by path; raises UserError if the checkpoint is damaged."""
+        return {path: tuple(leaf.shape) for path, leaf in self._saved_params(step).items()}
+
     def restore_params(self, step: int, shardings: Any) -> Any:
         """The parameters alone; shardings: of each, or one for a whole part of the tree.
 
         Raises UserError if the checkpoint is damaged.
         """
-        with _named_damage(self._folder, step):
-            _list_arrays(self._folder / str(step) / "state")
-            saved = self._manager.item_metadata(step)["state"].tree["params"]
-            wanted = jax.tree.map(
-                lambda leaf, sharding: jax.ShapeDtypeStruct(
-                    leaf.shape, leaf.dtype, sharding=sharding
-                ),
-                saved,
-                jax.tree.broadcast(shardings, saved),
+        placed = jax.tree.broadcast(shardings, _as_tree(self._saved_params(step)))
+        return _as_tree(self.restore_some_params(step, _by_path(placed)))
+
+    def restore_some_params(self, step: int, shardings: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Some of the parameters; shardings: of each of them, by path.
+
+        Raises UserError if the checkpoint is damaged or lacks one of them.
+        """
+        saved = self._saved_params(step)
+        absent = [path for path in shardings if path not in saved]
+        if absent:
+            raise UserError(
+                f"checkpoint {self._folder / str(step)} holds another model: it has no "
+                f"{', '.join(absent[:8])}"
             )
+        wanted = _as_tree(
+            {
+                path: jax.ShapeDtypeStruct(saved[path].shape, saved[path].dtype, sharding=sharding)
+                for path, sharding in shardings.items()
+            }
+        )
+        with _named_damage(self._folder, step):
             with ocp.PyTreeCheckpointer() as checkpointer:
                 restored = checkpointer.restore(
                     self._folder / str(step) / "state",
@@ -153,7 +198,13 @@ class Checkpoints:
                     ),
                 )
             self._must_be_as_saved(step, restored)
-        return restored["params"]
+        return _by_path(restored["params"])
+
+    def _saved_params(self, step: int) -> dict[str, Any]:
+        with _named_damage(self._folder, step):
+            _list_arrays(self._folder / str(step) / "state")
+            saved = self._manager.item_metadata(step)["state"].tree["params"]
+        return _by_path(saved)
 
     def _must_be_as_saved(self, step: int, restored: Any) -> None:
         args = ocp.args.Composite(checksums=ocp.args.JsonRestore())
@@ -198,6 +249,14 @@ class Checkpoints:
     def close(self) -> None:
         self.wait()
         self._manager.close()
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+    return {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _as_tree(by_path: Mapping[str, Any]) -> Any:
+    return unflatten_dict(dict(by_path), sep="/")
 
 
 def _list_arrays(folder: Path) -> None:

@@ -16,6 +16,7 @@ import optax
 
 from jasr.errors import UserError, nearest
 from jasr.layers.choices import choose
+from jasr.training.average import Average, with_average
 from jasr.training.masters import with_masters
 from jasr.training.muon import is_matrix_or_masked, match_adam_size, matrix_axes
 from jasr.types import path_of
@@ -80,6 +81,7 @@ class Optimizer:
     frozen:        regular expressions of parameters that are not trained and hold no state.
     params_dtype:  what parameters are kept in; where it is not float32, the optimizer's state has
                    float32 masters of them.
+    average:       the moving average of the parameters to keep; None for none.
     """
 
     learning_rate: LearningRate
@@ -93,6 +95,7 @@ class Optimizer:
     multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     frozen: tuple[str, ...] = ()
     params_dtype: str = "float32"
+    average: Average | None = None
 
     def build(self, params: Any, axes: Any) -> optax.GradientTransformation:
         """The transformation for these parameters.
@@ -112,12 +115,12 @@ class Optimizer:
         trained = optax.chain(*transforms)
         if choose(DTYPES, self.params_dtype, key="config.optimizer.params_dtype") != jnp.float32:
             trained = with_masters(trained)
-        if not self.frozen:
-            return trained
-        labels = _by_path(
-            params, self.frozen, "frozen", lambda match: "frozen" if match else "trained"
-        )
-        return optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
+        if self.frozen:
+            labels = _by_path(
+                params, self.frozen, "frozen", lambda match: "frozen" if match else "trained"
+            )
+            trained = optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
+        return trained if self.average is None else with_average(trained, self.average)
 
     def _algorithm(self, axes: Any) -> optax.GradientTransformation:
         match self.algorithm:

@@ -84,18 +84,38 @@ def create_state(
 ) -> TrainState:
     """A state drawn from `seed`, created where `abstract` places it."""
 
-    def create(seed: UInt[Array, ""]) -> TrainState:
+    def draw(seed: UInt[Array, ""]) -> TrainState:
         params = nn.unbox(_initial_params(model, jax.random.key(seed), batch))
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            nonfinite=jnp.zeros((), jnp.int32),
-            seed=seed,
-            params=optax.tree.cast_like(params, abstract.params),
-            opt_state=optimizer.init(params),
-        )
+        return _first_state(params, seed, optimizer, abstract)
 
-    placed = jax.tree.map(lambda leaf: leaf.sharding, abstract)
-    return jax.jit(create, out_shardings=placed)(np.uint32(seed))
+    return jax.jit(draw, out_shardings=_placed(abstract))(np.uint32(seed))
+
+
+def start_from(
+    params: Any, optimizer: optax.GradientTransformation, abstract: TrainState, *, seed: int
+) -> TrainState:
+    """A first state with parameters that were trained elsewhere."""
+
+    def start(params: Any, seed: UInt[Array, ""]) -> TrainState:
+        return _first_state(params, seed, optimizer, abstract)
+
+    return jax.jit(start, out_shardings=_placed(abstract))(params, np.uint32(seed))
+
+
+def _first_state(
+    params: Any, seed: Any, optimizer: optax.GradientTransformation, abstract: TrainState
+) -> TrainState:
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        nonfinite=jnp.zeros((), jnp.int32),
+        seed=seed,
+        params=optax.tree.cast_like(params, abstract.params),
+        opt_state=optimizer.init(params),
+    )
+
+
+def _placed(abstract: TrainState) -> Any:
+    return jax.tree.map(lambda leaf: leaf.sharding, abstract)
 
 
 def _initial_params(model: nn.Module, key: jax.Array, batch: Batch) -> Any:

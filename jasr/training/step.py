@@ -4,7 +4,8 @@ batch ─▶ split in microbatches ─▶ model ─▶ objective ─▶ gradient
              └─ counts of the whole batch ──────┘
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import flax.linen as nn
@@ -14,6 +15,7 @@ import optax
 from jaxtyping import Array
 
 from jasr.objectives.objective import Objectives
+from jasr.training.measure import variables_of
 from jasr.training.state import TrainState
 from jasr.types import Batch, Sum
 
@@ -28,6 +30,7 @@ def train_step(
     objective: Objectives,
     optimizer: optax.GradientTransformation,
     microbatches: int = 1,
+    frozen: Mapping[str, Any] = MappingProxyType({}),
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """The next state, and the step's raw terms, loss and gradient norm.
@@ -36,16 +39,18 @@ def train_step(
     each term is divided once, by its count over the whole batch. A step whose loss or gradient
     is not finite changes only the counters.
 
+    frozen:    collections of variables that the model reads and nothing changes: a teacher, say.
     axis_name: of a pmap each of whose devices is given a share of the batch's rows; None where
     the batch is whole, as it is under jit.
     """
     key = jax.random.fold_in(jax.random.key(state.seed), state.step)
     weights = objective.weights(state.step)
+    variables = variables_of(state, frozen)
 
     def sums_of(params: Any, part: Batch, dropout_key: Array) -> dict[str, Sum]:
         # "augment" is keyed by example inside the model; dropout draws for the whole part.
         rngs = {"augment": key, "dropout": dropout_key}
-        outputs: Any = model.apply({"params": params}, part, train=True, rngs=rngs)
+        outputs: Any = model.apply(variables | {"params": params}, part, train=True, rngs=rngs)
         return objective.sums(outputs, part)
 
     # Counts depend on masks alone, so the compiler drops this pass through the model.

@@ -22,6 +22,7 @@ def selection_of(count: int, *, low: float = 1.0, high: float = 20.0, seed: int 
         indices=2 * np.arange(count),
         num_samples=(seconds * RATE).astype(np.int64),
         num_tokens=(seconds * 12).astype(np.int64),
+        starts=np.zeros(count, np.int64),
         sample_rate=RATE,
     )
 
@@ -142,6 +143,7 @@ def test_speed_of_an_utterance_does_not_depend_on_the_others_selected():
         indices=whole.indices[10:50],
         num_samples=whole.num_samples[10:50],
         num_tokens=whole.num_tokens[10:50],
+        starts=whole.starts[10:50],
         sample_rate=RATE,
     )
 

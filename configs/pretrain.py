@@ -1,0 +1,96 @@
+"""Learn from speech that nobody transcribed; configs/finetune.py makes a recogniser of it.
+
+    python -m launch.prepare --config=configs/pretrain.py:bestrq --source=../shared/data
+    python -m launch.train   --config=configs/pretrain.py:bestrq --workdir=runs/bestrq
+
+Arguments: contrastive, bestrq, hubert or data2vec, what is predicted of masked frames (hubert: its
+clusters are found by launch.prepare too); smoke (a minute on two cores).
+"""
+
+from ml_collections import ConfigDict
+
+from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.models import masked_conformer
+from jasr.errors import UserError
+
+# Folders of --source; all are read for their audio alone.
+PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
+
+
+def get_config(arg: str = "bestrq") -> ConfigDict:
+    words = parse_argument(arg, (*OBJECTIVES, "smoke"))
+    chosen = [name for name in OBJECTIVES if name in words]
+    if len(chosen) != 1:
+        raise UserError(f"config argument {arg!r}: give one of {', '.join(OBJECTIVES)}")
+    config = get_defaults()
+    config.corpus.update({"kind": "mixture", "name": "packs"})
+    for pack in PACKS:
+        config.corpus.parts[pack] = ConfigDict({"kind": "manifest"})
+    config.splits.train = "train+unlabelled"
+    config.model = masked_conformer(num_layers=4, embed_dim=144)
+    config.data.update({"batch_seconds": 30.0, "num_buckets": 4, "max_seconds": 12.0})
+    config.optimizer.learning_rate.update({"peak": 1e-3, "warmup_steps": 500})
+    config.train.update({"num_steps": 6000, "evaluate_every": 1000, "checkpoint_every": 1000})
+    config.train.best_by = "loss"
+    config.evaluators = ConfigDict(
+        {
+            "objective": {"name": "objective"},
+            "probe": {"name": "probe", "corpus": {"name": "an4"}, "train": "train[:20%]"},
+        }
+    )
+    OBJECTIVES[chosen[0]](config)
+    if "smoke" in words:
+        make_smoke(config)
+        config.evaluators.probe.num_steps = 5
+    return config
+
+
+def _bestrq(config: ConfigDict) -> None:
+    config.model.heads.best_rq = ConfigDict({"name": "best_rq"})
+    config.objective = ConfigDict(
+        {"masked_prediction": {"name": "masked_prediction", "head": "best_rq"}}
+    )
+
+
+def _hubert(config: ConfigDict) -> None:
+    config.model.heads.units = ConfigDict({"name": "units"})
+    config.clusters = ConfigDict(
+        {
+            "num_clusters": 100,
+            "by": "cepstra",
+            # For a second iteration: by layer, of an encoder trained before.
+            "workdir": "",
+            "layer": 0,
+        }
+    )
+    config.objective = ConfigDict(
+        {"masked_prediction": {"name": "masked_prediction", "head": "units"}}
+    )
+
+
+def _contrastive(config: ConfigDict) -> None:
+    config.model.heads.contrastive = ConfigDict({"name": "contrastive", "num_distractors": 50})
+    config.objective = ConfigDict(
+        {
+            "contrastive": {"name": "contrastive", "head": "contrastive"},
+            "code_diversity": {"name": "code_diversity", "head": "contrastive", "weight": 0.1},
+        }
+    )
+
+
+def _data2vec(config: ConfigDict) -> None:
+    config.model.heads.data2vec = ConfigDict({"name": "data2vec", "top_layers": 3})
+    config.optimizer.average = ConfigDict(
+        {"decay": 0.99, "final_decay": 0.999, "decay_steps": 3000}
+    )
+    config.objective = ConfigDict(
+        {"masked_regression": {"name": "masked_regression", "head": "data2vec"}}
+    )
+
+
+OBJECTIVES = {
+    "bestrq": _bestrq,
+    "contrastive": _contrastive,
+    "data2vec": _data2vec,
+    "hubert": _hubert,
+}

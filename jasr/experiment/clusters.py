@@ -1,0 +1,194 @@
+"""config.clusters: what frames are clustered by, and the clusters themselves, found beforehand.
+
+a sample of the training audio ──▶ descriptions of frames ──▶ k-means ──▶ DATA_DIR/.../NAME.npz
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from sklearn.cluster import MiniBatchKMeans
+from tensorflow_datasets.core.constants import get_default_data_dir
+from tqdm import tqdm
+
+from jasr.corpora.catalogue import open_corpus
+from jasr.corpora.corpus import Corpus
+from jasr.errors import UserError, nearest
+from jasr.experiment.construct import construct
+from jasr.experiment.data import statistics_of, train_plan
+from jasr.experiment.model import build_encoder, build_log_mel
+from jasr.experiment.workdir import Meta
+from jasr.layers.subsampling import stem_stride
+from jasr.models.pretraining.clusters import Cepstra, Clusters, Description, TeacherLayer
+from jasr.pipeline.loader import load_batches
+from jasr.training.checkpoint import open_checkpoints
+
+DESCRIPTIONS = ("cepstra", "layer")
+ARRAYS = ("mean", "std", "centroids")
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterConfig:
+    """What config.clusters says.
+
+    by:          "cepstra", or "layer" of another training's encoder.
+    workdir, checkpoint, layer: of that training; layers are counted from 1.
+    sample_frames: how many frames, drawn from the training audio, k-means sees.
+    """
+
+    num_clusters: int
+    by: str = "cepstra"
+    workdir: str = ""
+    checkpoint: str = "last"
+    layer: int = 0
+    sample_frames: int = 200_000
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> "ClusterConfig":
+        parsed = construct(cls, config["clusters"], "config.clusters")
+        if parsed.by not in DESCRIPTIONS:
+            raise UserError(
+                f"config.clusters.by {parsed.by!r} is unknown: {nearest(parsed.by, DESCRIPTIONS)}"
+            )
+        if parsed.by == "layer" and not parsed.workdir:
+            raise UserError("config.clusters.by is 'layer': give config.clusters.workdir too")
+        return parsed
+
+
+def describe(
+    config: Mapping[str, Any], statistics: Mapping[str, list[float]] | None
+) -> tuple[Clusters, dict[str, Any]]:
+    """The clusters of a config, and the variables that describing frames needs.
+
+    statistics: of the front end, where it normalises by them.
+    """
+    chosen = ClusterConfig.parse(config)
+    if chosen.by == "cepstra":
+        log_mel = build_log_mel(config["model"]["log_mel"], statistics)
+        stride = stem_stride(config["model"]["encoder"]["stem"])
+        description: Description = Cepstra(log_mel, stride)
+        return Clusters(description, chosen.num_clusters), {}
+    with contextlib.closing(
+        open_checkpoints(chosen.workdir, "config.clusters.workdir")
+    ) as checkpoints:
+        step = checkpoints.find(chosen.checkpoint)
+        meta = Meta.from_dict(checkpoints.read_meta(step))
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        params = checkpoints.restore_params(step, here)["encoder"]
+    encoder = build_encoder(meta.config["model"])
+    if not 1 <= chosen.layer <= encoder.num_layers:
+        raise UserError(
+            f"config.clusters.layer is {chosen.layer}: {chosen.workdir} has layers 1 to "
+            f"{encoder.num_layers}"
+        )
+    log_mel = build_log_mel(meta.config["model"]["log_mel"], meta.statistics)
+    description = TeacherLayer(log_mel, encoder, chosen.layer)
+    return Clusters(description, chosen.num_clusters), {"teacher": jax.device_get(params)}
+
+
+def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
+    """Finds the clusters of a config's training audio, unless they are there; says what it did."""
+    path = _path(config, data_dir)
+    if path.exists():
+        return f"already prepared: {path}"
+    chosen = ClusterConfig.parse(config)
+    corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
+    statistics = None
+    if config["model"]["log_mel"].get("normalize") == "global":
+        statistics = statistics_of(config["model"]["log_mel"], corpus)
+    clusters, variables = describe(config, statistics)
+    frames = _sample(config, corpus, clusters.describe, variables, chosen)
+    mean, std = frames.mean(axis=0), frames.std(axis=0) + 1e-6
+    found = MiniBatchKMeans(
+        chosen.num_clusters, batch_size=10_000, n_init=5, random_state=chosen.seed
+    ).fit((frames - mean) / std)
+    buffer = io.BytesIO()
+    np.savez(buffer, mean=mean, std=std, centroids=found.cluster_centers_.astype(np.float32))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_bytes(buffer.getvalue())
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    return f"prepared {path}: {chosen.num_clusters} clusters of {len(frames):,} frames"
+
+
+def load_clusters(config: Mapping[str, Any], data_dir: str | None) -> tuple[dict[str, Any], str]:
+    """The variables that hold the clusters of a config, and their fingerprint.
+
+    Raises UserError, with the command to run, where they are not prepared.
+    """
+    path = _path(config, data_dir)
+    try:
+        content = path.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            variables = {name: arrays[name] for name in ARRAYS}
+    except FileNotFoundError:
+        raise UserError(
+            f"the clusters are not prepared at {path}: run python -m launch.prepare "
+            f"--config=CONFIG{f' --data_dir={data_dir}' if data_dir else ''}"
+        ) from None
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}): delete it and run launch.prepare again"
+        ) from error
+    return variables, hashlib.sha256(content).hexdigest()[:16]
+
+
+def _sample(
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    description: Description,
+    variables: Mapping[str, Any],
+    chosen: ClusterConfig,
+) -> Float[np.ndarray, "frames features"]:
+    """Descriptions of frames of as many batches, in the order of a training, as are needed."""
+    plan = train_plan(config["data"], corpus, None, str, seed=config["seed"], multiple_of=1)
+    run = jax.jit(description)
+    batches = load_batches(
+        corpus, plan, None, str, start_step=0, stop_step=max(1, round(plan.batches_per_epoch))
+    )
+    seen: list[np.ndarray] = []
+    with tqdm(total=chosen.sample_frames, desc="frames", unit_scale=True) as progress:
+        for loaded in batches:
+            described = jax.device_get(run(variables, loaded.batch.audio))
+            seen.append(described.values[described.mask])
+            progress.update(len(seen[-1]))
+            if progress.n >= chosen.sample_frames:
+                break
+    frames = np.concatenate(seen)[: chosen.sample_frames]
+    if len(frames) < chosen.num_clusters:
+        raise UserError(
+            f"config.clusters.num_clusters is {chosen.num_clusters}, and the training audio has "
+            f"{len(frames)} frames: ask for fewer clusters"
+        )
+    return frames
+
+
+def _path(config: Mapping[str, Any], data_dir: str | None) -> Path:
+    """Named after all that the clusters depend on."""
+    model = config["model"]
+    depends = {
+        "clusters": config["clusters"],
+        "corpus": config["corpus"],
+        "split": config["splits"]["train"],
+        "log_mel": model["log_mel"],
+        "stem": model["encoder"]["stem"],
+        "seed": config["seed"],
+    }
+    text = json.dumps(depends, sort_keys=True)
+    root = Path(os.path.expanduser(data_dir or get_default_data_dir())).absolute()
+    name = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return root / "jasr" / "clusters" / f"{config['corpus']['name']}-{name}.npz"

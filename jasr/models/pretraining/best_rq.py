@@ -1,0 +1,59 @@
+"""Codes of a quantiser that is drawn once and never trained."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float, Int
+
+from jasr.layers.linear import Linear
+from jasr.models.pretraining.head import MaskedFrames, stacked
+from jasr.types import Batch, Outputs, Padded
+
+
+class BestRQ(nn.Module):
+    """Predicts, for each codebook, which random code is nearest to the features' projection.
+
+    num_codebooks: independent quantisers (Zhang et al. 2023, "Google USM", section 3.2).
+    seed:          of projections and codes; the quantisers are a function of it.
+
+    Chiu et al. 2022, "Self-supervised learning with random-projection quantizer for speech
+    recognition", equations 1 and 2.
+    """
+
+    num_codes: int = 1024
+    code_dim: int = 16
+    num_codebooks: int = 1
+    seed: int = 0
+
+    @nn.compact
+    def __call__(self, seen: MaskedFrames, batch: Batch, *, train: bool) -> Outputs:
+        """ "logits" [B, T, codebooks, codes]; "codes" int32 [B, T, codebooks]."""
+        del batch, train
+        encoded = seen.encoded
+        project = Linear(
+            (self.num_codebooks, self.num_codes),
+            ("embed",),
+            ("heads", "vocab"),
+            dtype=encoded.values.dtype.name,
+            out_dtype="float32",
+            name="project",
+        )
+        codes_BTN = self.quantize(stacked(seen.features, encoded.mask.shape[1]))
+        return {
+            "logits": Padded(project(encoded.values), encoded.mask),
+            "codes": Padded(codes_BTN, encoded.mask),
+        }
+
+    def quantize(
+        self, x: Float[Array, "batch frames features"]
+    ) -> Int[Array, "batch frames codebooks"]:
+        """The nearest code of each codebook, by cosine."""
+        of_projection, of_codes = jax.random.split(jax.random.key(self.seed))
+        projection_NFD = nn.initializers.xavier_uniform(in_axis=1, out_axis=2, batch_axis=0)(
+            of_projection, (self.num_codebooks, x.shape[-1], self.code_dim), jnp.float32
+        )
+        codes_NVD = jax.random.normal(of_codes, (self.num_codebooks, self.num_codes, self.code_dim))
+        codes_NVD /= jnp.linalg.norm(codes_NVD, axis=-1, keepdims=True)
+        # Of unit codes, the nearest to a projection made unit is the one of the largest product.
+        projected_BTND = jnp.einsum("btf,nfd->btnd", x.astype(jnp.float32), projection_NFD)
+        return jnp.argmax(jnp.einsum("btnd,nvd->btnv", projected_BTND, codes_NVD), axis=-1)

@@ -1,0 +1,83 @@
+"""Clusters of frames, found once in a sample of a corpus, and then read off every recording.
+
+audio ──▶ description of each frame ──▶ scaled ──▶ the nearest centroid
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from jasr.audio.cepstrum import cepstra
+from jasr.models.encoder import Encoder
+from jasr.models.pretraining.head import stacked
+from jasr.models.pretraining.masked_speech import layer_outputs
+from jasr.types import Padded
+
+
+class Description(Protocol):
+    """What frames are clustered by."""
+
+    def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
+        """[B, T, features], float32."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Cepstra:
+    """The cepstra of all feature frames behind a frame, side by side.
+
+    stride: feature frames behind each.
+    """
+
+    log_mel: Callable[[Padded], Padded]
+    stride: int
+    num_cepstra: int = 13
+
+    def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
+        del variables
+        features = cepstra(self.log_mel(audio), self.num_cepstra)
+        mask = features.mask[:, :: self.stride]
+        return Padded(stacked(features, mask.shape[1]), mask)
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherLayer:
+    """What a layer of a trained encoder makes of a recording; layers are counted from 1.
+
+    variables: "teacher", the encoder's parameters.
+    """
+
+    log_mel: Callable[[Padded], Padded]
+    encoder: Encoder
+    layer: int
+
+    def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
+        params = dict(variables["teacher"])
+        params["layers"] = jax.tree.map(lambda leaf: leaf[: self.layer], params["layers"])
+        lower = self.encoder.clone(num_layers=self.layer, parent=None)
+        states = layer_outputs(lower, params, self.log_mel(audio))
+        return Padded(states.values[-1].astype(jnp.float32), states.mask)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clusters:
+    """(variables, audio [B, samples]) -> the cluster of every frame.
+
+    variables: "mean" and "std" [features], "centroids" [clusters, features] of scaled
+               descriptions, and what the description needs.
+    """
+
+    describe: Description
+    num_clusters: int
+
+    def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
+        """int32 [B, T]"""
+        described = self.describe(variables, audio)
+        x_BTF = (described.values - variables["mean"]) / variables["std"]
+        centroids_VF = variables["centroids"]
+        # |x - c|^2 without |x|^2, which is the same for all.
+        distance_BTV = jnp.sum(centroids_VF**2, axis=1) - 2 * x_BTF @ centroids_VF.T
+        return Padded(jnp.argmin(distance_BTV, axis=-1), described.mask)

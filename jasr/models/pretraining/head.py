@@ -1,0 +1,39 @@
+"""What a head of masked prediction sees."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jasr.types import Padded
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedFrames:
+    """A batch on its way through a model.
+
+    features:       of everything, [B, stride x T, num_mels].
+    frames:         what the stem makes of them, [B, T, embed_dim]; nothing masked.
+    encoded:        what the layers make of them with spans masked, [B, T, embed_dim].
+    masked:         Bool[Array, "batch frames"]
+    keys:           a key of each example, [B].
+    teacher_states: of each layer of an encoder of averaged parameters that sees everything,
+                    [layers, B, T, embed_dim].
+    """
+
+    features: Padded
+    frames: Padded
+    encoded: Padded
+    masked: Any
+    keys: Any
+    teacher_states: Callable[[], Array]
+
+
+def stacked(features: Padded, num_frames: int) -> Float[Array, "batch frames stacked"]:
+    """The features behind each of `num_frames` frames of a stem, side by side; zeros at padding."""
+    values = jnp.where(features.mask[..., None], features.values, 0)
+    stride = -(-values.shape[1] // num_frames)
+    values = jnp.pad(values, ((0, 0), (0, num_frames * stride - values.shape[1]), (0, 0)))
+    return values.reshape(len(values), num_frames, -1)

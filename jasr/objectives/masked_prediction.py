@@ -1,0 +1,60 @@
+"""Cross-entropy of the codes of masked frames."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from jasr.objectives.objective import Terms, read_output
+from jasr.types import Batch, Outputs, Sum
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedPrediction:
+    """-log p(code | the frames not masked), counted per masked frame and codebook.
+
+    head:  whose logits [B, T, ..., codes] and codes [B, T, ...] it reads.
+
+    Metrics: `accuracy` at masked frames, `accuracy_unmasked` at the others, and `perplexity`, how
+    many codes the batch's frames use, as if used equally.
+    Hsu et al. 2021, "HuBERT", equation 1 with alpha = 1.
+    """
+
+    head: str
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
+        logits = read_output(outputs, f"{self.head}/logits", "masked_prediction").values
+        codes = read_output(outputs, f"{self.head}/codes", "masked_prediction")
+        masked = read_output(outputs, "masked", "masked_prediction").values
+        real = _over_codebooks(codes.mask & batch.example_mask[:, None], codes.values)
+        masked = _over_codebooks(masked, codes.values) & real
+        loss = optax.losses.softmax_cross_entropy_with_integer_labels(logits, codes.values)
+        correct = jnp.argmax(logits, axis=-1) == codes.values
+        use = jnp.zeros(logits.shape[-1]).at[codes.values].add(real.astype(jnp.float32))
+        one = jnp.ones((), jnp.float32)
+        return Terms(
+            loss=_sum(loss, masked),
+            metrics={
+                "accuracy": _sum(correct, masked),
+                "accuracy_unmasked": _sum(correct, real & ~masked),
+                "perplexity": Sum(perplexity(use), one),
+            },
+        )
+
+
+def _over_codebooks(mask: Array, codes: Array) -> Array:
+    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (codes.ndim - 2)), codes.shape)
+
+
+def _sum(values: Array, counted: Array) -> Sum:
+    return Sum(
+        value=jnp.sum(jnp.where(counted, values, 0), dtype=jnp.float32),
+        count=jnp.sum(counted, dtype=jnp.float32),
+    )
+
+
+def perplexity(weights: Float[Array, "... codes"]) -> Float[Array, "..."]:
+    """exp of the entropy of what the weights, normalised, are a distribution of."""
+    p = weights / jnp.maximum(jnp.sum(weights, axis=-1, keepdims=True), 1e-9)
+    return jnp.exp(-jnp.sum(p * jnp.log(jnp.maximum(p, 1e-9)), axis=-1))
