@@ -49,10 +49,13 @@ def get_defaults() -> ConfigDict:
             "weight_decay": 0.01,
             "no_weight_decay": ("bias$", "scale$"),
             "frozen": (),
+            "layer_decay": 1.0,
             "params_dtype": "float32",
         }
     )
+    # Regular expression -> factor on the learning rate, and -> first step to train at.
     config.optimizer.multipliers = ConfigDict()
+    config.optimizer.unfreeze = ConfigDict()
     # A moving average of the parameters, for a teacher that follows: decay, final_decay,
     # decay_steps; empty for none.
     config.optimizer.average = ConfigDict()

@@ -62,7 +62,7 @@ class Encoder(nn.Module):
 
     def setup(self) -> None:
         stem = choose(STEMS, self.stem, key="stem")
-        self.embed = stem(embed_dim=self.embed_dim, dtype=self.dtype, name="stem")
+        self._stem = stem(embed_dim=self.embed_dim, dtype=self.dtype, name="stem")
         self.positions = Positions(
             self.position,
             num_heads=self.num_heads,
@@ -78,6 +78,11 @@ class Encoder(nn.Module):
     def __call__(self, features: Padded, *, train: bool) -> Padded:
         """features: [B, T, num_mels] -> [B, T / the stem's stride, embed_dim], 0 at padding."""
         return self.contextualize(self.embed(features), train=train)
+
+    def embed(self, features: Padded) -> Padded:
+        """The stem's frames of features, [B, T / the stem's stride, embed_dim]."""
+        frames: Padded = self._stem(features)
+        return frames
 
     def contextualize(self, frames: Padded, *, train: bool) -> Padded:
         """The layers, over frames such as `embed` makes of features: [B, T, embed_dim]."""

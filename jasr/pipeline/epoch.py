@@ -40,12 +40,13 @@ class Epoch:
 
 
 def cut_epoch(
-    order: Int[np.ndarray, " utterances"],
+    order: Int[np.ndarray, " rows"],
     num_samples: Int[np.ndarray, " utterances"],
     buckets: Sequence[Bucket],
 ) -> Epoch:
     """Batches of each bucket in turn, shortest first; within a bucket utterances keep `order`.
 
+    order:       utterances, each as often as it comes.
     num_samples: length of each utterance; it goes to the shortest bucket that holds it.
     What does not fill a batch moves up to the next longer bucket; the longest bucket's last
     batch is completed with filler rows.

@@ -17,8 +17,10 @@ import optax
 from jasr.errors import UserError, nearest
 from jasr.layers.choices import choose
 from jasr.training.average import Average, with_average
+from jasr.training.layer_decay import layer_factors
 from jasr.training.masters import with_masters
 from jasr.training.muon import is_matrix_or_masked, match_adam_size, matrix_axes
+from jasr.training.unfreezing import with_unfreezing
 from jasr.types import path_of
 
 SCHEDULES = ("cosine", "linear", "inverse_sqrt", "constant")
@@ -79,6 +81,9 @@ class Optimizer:
     weight_decay:  decoupled, applied to parameters whose path does not match `no_weight_decay`.
     multipliers:   regular expression -> factor on the learning rate; the first match counts.
     frozen:        regular expressions of parameters that are not trained and hold no state.
+    unfreeze:      regular expression -> the step from which on parameters are trained; the first
+                   match counts.
+    layer_decay:   factor on the learning rate from each layer to the one below (`layer_factors`).
     params_dtype:  what parameters are kept in; where it is not float32, the optimizer's state has
                    float32 masters of them.
     average:       the moving average of the parameters to keep; None for none.
@@ -94,6 +99,8 @@ class Optimizer:
     no_weight_decay: tuple[str, ...] = ()
     multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
     frozen: tuple[str, ...] = ()
+    unfreeze: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    layer_decay: float = 1.0
     params_dtype: str = "float32"
     average: Average | None = None
 
@@ -109,10 +116,16 @@ class Optimizer:
             optax.add_decayed_weights(self.weight_decay, mask=decayed)
             if self.weight_decay
             else optax.identity(),
-            _multiply(_factors(params, self.multipliers)),
+            _multiply(_first_matches(params, self.multipliers, "multipliers", 1.0)),
+            _multiply(layer_factors(params, self.layer_decay))
+            if self.layer_decay != 1.0
+            else optax.identity(),
             optax.scale_by_learning_rate(self.learning_rate),
         ]
         trained = optax.chain(*transforms)
+        if self.unfreeze:
+            starts = _first_matches(params, self.unfreeze, "unfreeze", 0)
+            trained = with_unfreezing(trained, starts)
         if choose(DTYPES, self.params_dtype, key="config.optimizer.params_dtype") != jnp.float32:
             trained = with_masters(trained)
         if self.frozen:
@@ -164,16 +177,17 @@ def _by_path(params: Any, patterns: tuple[str, ...], key: str, value: Callable[[
     )
 
 
-def _factors(params: Any, multipliers: Mapping[str, float]) -> Any:
+def _first_matches(params: Any, values: Mapping[str, Any], key: str, default: Any) -> Any:
+    """For each parameter the value of the first regular expression that matches its path."""
     paths = [path_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    for pattern in multipliers:
-        _must_match(pattern, paths, "multipliers")
+    for pattern in values:
+        _must_match(pattern, paths, key)
 
-    def factor(path: tuple, _: Any) -> float:
-        matches = (f for pattern, f in multipliers.items() if re.search(pattern, path_of(path)))
-        return next(matches, 1.0)
+    def value(path: tuple, _: Any) -> Any:
+        matches = (v for pattern, v in values.items() if re.search(pattern, path_of(path)))
+        return next(matches, default)
 
-    return jax.tree_util.tree_map_with_path(factor, params)
+    return jax.tree_util.tree_map_with_path(value, params)
 
 
 def _must_match(pattern: str, paths: list[str], key: str) -> None:

@@ -14,7 +14,7 @@ from jasr.errors import UserError
 from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.loader import FILLER_ID, LoadedBatch, load_batches
 from jasr.pipeline.plan import EvalPlan, TrainPlan
-from jasr.pipeline.usable import select_all, select_usable
+from jasr.pipeline.usable import select_all, select_audio, select_usable
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import train_tokenizer
 
@@ -101,6 +101,24 @@ def test_workers_give_the_batches_that_threads_give(corpus):
     plan = train_plan(corpus)
     here = load(corpus, plan, 3, 10, augment=AUGMENT)
     assert_same(here, load(corpus, plan, 3, 10, augment=AUGMENT, num_workers=2))
+
+
+def test_pieces_of_long_recordings_are_all_of_their_audio(corpus):
+    selection = select_audio(corpus, min_seconds=0.1, max_seconds=0.6)
+    assert len(selection) > len(corpus)
+    plan = TrainPlan(selection, seed=5, batch_seconds=4.0, speeds=(1.0,))
+    steps = round(plan.batches_per_epoch)
+    batches = load_batches(corpus, plan, None, NORMALIZE, start_step=0, stop_step=steps)
+    heard = dict.fromkeys(range(len(corpus)), 0)
+    for loaded in batches:
+        planned = plan[loaded.step]
+        assert not loaded.batch.targets["text"].mask.any()
+        for row in np.flatnonzero(loaded.batch.example_mask):
+            wave = loaded.batch.audio.values[row][loaded.batch.audio.mask[row]]
+            index, start = int(planned.indices[row]), int(planned.starts[row])
+            np.testing.assert_array_equal(wave, corpus.read(index)[start : start + len(wave)])
+            heard[index] += len(wave)
+    assert all(samples == len(corpus.read(index)) for index, samples in heard.items())
 
 
 def test_no_steps_are_no_batches(corpus):

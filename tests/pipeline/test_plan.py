@@ -207,3 +207,26 @@ def test_any_step_of_a_large_corpus_is_found_without_those_before_it():
     """Were each epoch before it planned, this would take minutes."""
     plan = train_plan(selection_of(300_000))
     assert plan[10**7].epoch > 100
+
+
+@pytest.mark.parametrize("speeds", [(1.0,), SPEEDS])
+def test_passes_say_how_often_an_utterance_comes(speeds):
+    selection = selection_of(120)
+    passes = np.repeat([1.0, 0.25, 2.5], 40)
+    plan = train_plan(selection, passes=passes, speeds=speeds)
+    counts = np.zeros((8, 120), int)
+    for epoch, batches in enumerate(epochs_of(plan, 8)):
+        for planned in batches:
+            for index in planned.indices[planned.indices != FILLER]:
+                counts[epoch, index // 2] += 1
+    np.testing.assert_array_equal(counts.sum(axis=0), 8 * passes)
+    assert np.all((counts == np.floor(passes)) | (counts == np.ceil(passes)))
+    # Not all of a part comes in the same epochs.
+    assert 0 < counts[0, 40:80].sum() < 40
+
+
+def test_passes_are_in_the_fingerprint():
+    selection = selection_of(40)
+    plain, once = train_plan(selection), train_plan(selection, passes=np.ones(40))
+    assert plain.fingerprint == once.fingerprint
+    assert plain.fingerprint != train_plan(selection, passes=np.full(40, 1.5)).fingerprint

@@ -5,7 +5,7 @@ from tone_corpus import SAMPLE_RATE, write_manifest
 
 from jasr.corpora.manifest_file import ManifestCorpus
 from jasr.errors import UserError
-from jasr.pipeline.usable import select_all, select_usable
+from jasr.pipeline.usable import select_all, select_audio, select_usable
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import train_tokenizer
 
@@ -58,6 +58,19 @@ def test_an_evaluation_takes_all_of_them(flawed):
     ]
     assert selection.num_tokens[1] == 0
     assert [problem.id for problem in selection.problems] == ["u7"]
+
+
+def test_audio_alone_needs_no_text_and_is_cut_where_it_is_long(flawed):
+    selection = select_audio(flawed, min_seconds=0.1, max_seconds=1.5)
+    used = [flawed.utterances[index].id for index in selection.indices]
+    assert used == ["u0", "u1", *["u3"] * 21, "u4", "u5", "u6", "u8", "u9"]
+    pieces = [place for place, id_ in enumerate(used) if id_ == "u3"]
+    starts, lengths = selection.starts[pieces], selection.num_samples[pieces]
+    assert starts[0] == 0
+    assert (starts[1:] == (starts + lengths)[:-1]).all()
+    assert starts[-1] + lengths[-1] == 31 * SAMPLE_RATE
+    assert lengths.max() <= 1.5 * SAMPLE_RATE
+    assert {problem.id for problem in selection.problems} == {"u2", "u7"}
 
 
 def test_a_corpus_with_nothing_usable_is_an_error_that_says_why(corpus):

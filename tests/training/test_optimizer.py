@@ -9,6 +9,8 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from jasr.errors import UserError
+from jasr.training.average import Average, average_of
+from jasr.training.layer_decay import layer_factors
 from jasr.training.optimizer import LearningRate, Optimizer
 
 PARAMS = {
@@ -52,6 +54,57 @@ def test_frozen_parameters_stay_and_hold_no_state():
     state = Optimizer(learning_rate=RATE, **fields).build(PARAMS, AXES).init(PARAMS)
     sizes = [leaf.size for leaf in jax.tree.leaves(state)]
     assert 16 not in sizes
+
+
+@pytest.mark.parametrize("fields", [{}, {"frozen": ("bias$",)}])
+def test_unfreezing_waits_for_its_step_and_then_trains(fields):
+    fields = {"unfreeze": {"^encoder/": 10}, "weight_decay": 0.1, **fields}
+    kernel = PARAMS["encoder"]["kernel"]
+    before, after = trained(10, **fields), trained(12, **fields)
+    np.testing.assert_array_equal(before["encoder"]["kernel"], kernel)
+    assert not np.array_equal(before["head"]["kernel"], PARAMS["head"]["kernel"])
+    assert not np.any(after["encoder"]["kernel"] == kernel)
+
+
+def test_layer_decay_falls_from_the_top_of_each_stack():
+    params = {
+        "encoder": {
+            "stem": {"kernel": jnp.ones((2, 2))},
+            "layers": {"mlp": {"kernel": jnp.ones((3, 2, 2))}},
+            "final_norm": {"scale": jnp.ones(2)},
+        },
+        "token_embedding": {"kernel": jnp.ones(2)},
+        "ctc_head": {"kernel": jnp.ones((2, 4))},
+    }
+    factors = layer_factors(params, 0.5)
+    np.testing.assert_allclose(
+        factors["encoder"]["layers"]["mlp"]["kernel"].ravel(), [0.125, 0.25, 0.5]
+    )
+    assert factors["encoder"]["stem"]["kernel"] == 0.5**4
+    assert factors["encoder"]["final_norm"]["scale"] == 1.0
+    assert factors["token_embedding"]["kernel"] == factors["ctc_head"]["kernel"] == 1.0
+
+
+def test_layer_decay_reaches_the_updates():
+    params = {"encoder": {"layers": {"kernel": jnp.ones((2, 3))}}, "head": {"kernel": jnp.ones(3)}}
+    axes = jax.tree.map(lambda _: PartitionSpec(None), params)
+    optimizer = Optimizer(learning_rate=RATE, layer_decay=0.5).build(params, axes)
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    head = updates["head"]["kernel"][0]
+    np.testing.assert_allclose(updates["encoder"]["layers"]["kernel"][:, 0] / head, [0.25, 0.5])
+
+
+def test_the_average_follows_the_parameters():
+    average = Average(decay=0.5, final_decay=1.0, decay_steps=2)
+    optimizer = Optimizer(learning_rate=RATE, average=average).build(PARAMS, AXES)
+    params, state = PARAMS, optimizer.init(PARAMS)
+    expected = np.asarray(params["head"]["kernel"])
+    for decay in (0.5, 0.75, 1.0, 1.0):
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        expected = decay * expected + (1 - decay) * np.asarray(params["head"]["kernel"])
+        found = average_of(state)["head"]["kernel"]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_multipliers_scale_the_first_match_s_learning_rate():

@@ -5,7 +5,7 @@ audio ──▶ description of each frame ──▶ scaled ──▶ the nearest
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from jasr.models.pretraining.masked_speech import layer_outputs
 from jasr.types import Padded
 
 
+@runtime_checkable
 class Description(Protocol):
     """What frames are clustered by."""
 

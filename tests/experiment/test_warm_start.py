@@ -1,0 +1,84 @@
+"""Parameters from another training: what is loaded, what is left, what is refused."""
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import SingleDeviceSharding
+
+from jasr.errors import UserError
+from jasr.experiment.warm_start import WarmStart
+from jasr.training.checkpoint import Checkpoints
+from jasr.training.state import TrainState
+
+
+def params(**leaves):
+    here = SingleDeviceSharding(jax.devices()[0])
+    return {
+        part: {
+            name: jax.device_put(np.full(shape, value, np.float32), here)
+            for name, (shape, value) in inside.items()
+        }
+        for part, inside in leaves.items()
+    }
+
+
+@pytest.fixture
+def there(tmp_path):
+    """A training that ended with ones in all its parameters."""
+    checkpoints = Checkpoints(tmp_path)
+    state = TrainState(
+        step=np.int32(7),
+        nonfinite=np.int32(0),
+        seed=np.uint32(0),
+        params=params(
+            encoder={"kernel": ((2, 3), 1.0), "bias": ((3,), 1.0)}, heads={"code": ((5,), 1.0)}
+        ),
+        opt_state={},
+    )
+    checkpoints.save(state, {}, None)
+    checkpoints.wait()
+    yield checkpoints
+    checkpoints.close()
+
+
+DRAWN = {
+    "encoder": {"kernel": ((2, 3), 0.0), "bias": ((3,), 0.0)},
+    "ctc": {"kernel": ((3, 4), 0.0)},
+}
+
+
+def test_shared_parameters_are_loaded_and_the_others_named(there, tmp_path, capsys):
+    start = WarmStart(str(tmp_path), new=("^ctc/",), left=("^heads/",))
+    started = start.parameters(there, params(**DRAWN))
+    assert np.all(started["encoder"]["kernel"] == 1)
+    assert np.all(started["encoder"]["bias"] == 1)
+    assert np.all(started["ctc"]["kernel"] == 0)
+    said = capsys.readouterr().out
+    assert "2 loaded; new: 1 (ctc/kernel); left: 1 (heads/code)" in said
+
+
+def test_what_differs_and_is_not_allowed_to_is_listed_on_both_sides(there, tmp_path):
+    with pytest.raises(
+        UserError, match=r"here and not there: 1 \(ctc/kernel \(3, 4\)\)"
+    ) as refusal:
+        WarmStart(str(tmp_path)).parameters(there, params(**DRAWN))
+    assert "there and not here: 1 (heads/code (5,))" in str(refusal.value)
+
+
+def test_another_shape_is_another_parameter(there, tmp_path):
+    drawn = {**DRAWN, "encoder": {"kernel": ((2, 9), 0.0), "bias": ((3,), 0.0)}}
+    start = WarmStart(str(tmp_path), new=("^ctc/",), left=("^heads/",))
+    with pytest.raises(UserError, match=r"encoder/kernel \(2, 9\).*encoder/kernel \(2, 3\)"):
+        start.parameters(there, params(**drawn))
+
+
+def test_names_are_mapped(there, tmp_path):
+    drawn = {"speech_encoder": {"kernel": ((2, 3), 0.0), "bias": ((3,), 0.0)}}
+    start = WarmStart(str(tmp_path), rename={"^encoder/": "speech_encoder/"}, left=("^heads/",))
+    started = start.parameters(there, params(**drawn))
+    assert np.all(started["speech_encoder"]["kernel"] == 1)
+
+
+def test_a_wrong_expression_is_named(there, tmp_path):
+    with pytest.raises(UserError, match=r"config.init.new: '\(' is not a regular expression"):
+        WarmStart(str(tmp_path), new=("(",)).parameters(there, params(**DRAWN))
