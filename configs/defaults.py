@@ -19,7 +19,8 @@ def get_defaults() -> ConfigDict:
     config.corpus.parts = ConfigDict()
     config.splits = ConfigDict({"train": "train", "validation": "validation"})
 
-    # tokenizer: character, byte, bpe or unigram; vocab_size is for the last two.
+    # tokenizer: character, byte, bpe or unigram (vocab_size is for the last two), or init, that of
+    # the training that config.init names.
     # normalizer: applied to every transcript before training and scoring.
     config.text = ConfigDict({"tokenizer": "character", "vocab_size": 0, "normalizer": "basic-v1"})
 
@@ -116,12 +117,10 @@ def parse_argument(arg: str, known: tuple[str, ...]) -> set[str]:
 
 def make_smoke(config: ConfigDict) -> None:
     """Shrinks a config to one that finishes in a minute on two cores."""
-    encoder = config.model.encoder
-    encoder.update({"num_layers": 2, "embed_dim": 32, "num_heads": 2, "mlp_dim": 64})
-    if config.model.get("decoder"):
-        config.model.decoder.update(
-            {"num_layers": 1, "embed_dim": 32, "num_heads": 2, "mlp_dim": 64}
-        )
+    sizes = {"embed_dim": 32, "num_heads": 2, "mlp_dim": 64}
+    for part, num_layers in (("encoder", 2), ("decoder", 1)):
+        if config.model.get(part):
+            config.model[part].update({"num_layers": num_layers, **sizes})
     if config.text.vocab_size:
         config.text.vocab_size = 40
     workers = min(config.data.num_workers, 1)

@@ -100,6 +100,41 @@ def add_decoder(model: ConfigDict, *, num_layers: int = 4) -> None:
         )
 
 
+def text_decoder(
+    *, num_layers: int, embed_dim: int, num_heads: int, dropout: float = 0.1
+) -> ConfigDict:
+    """A language model, whose parameters a recogniser's decoder can start from."""
+    model = ctc_transformer(
+        num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads, dropout=dropout
+    )
+    add_decoder(model, num_layers=num_layers)
+    return ConfigDict(
+        {
+            "name": "language_model",
+            "dtype": model.dtype,
+            "decoder": model.decoder,
+            "tied_embeddings": True,
+        }
+    )
+
+
+def text_encoder(
+    *, num_layers: int, embed_dim: int, num_heads: int, dropout: float = 0.1
+) -> ConfigDict:
+    """A Transformer encoder of text."""
+    model = ctc_transformer(
+        num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads, dropout=dropout
+    )
+    return ConfigDict(
+        {
+            "name": "masked_text",
+            "dtype": model.dtype,
+            "encoder": model.encoder,
+            "tied_embeddings": True,
+        }
+    )
+
+
 def spec_augment() -> dict:
     """SpecAugment (Park et al., 2019) for utterances of a few seconds."""
     return {

@@ -24,6 +24,7 @@ from jasr.corpora.prepared import PreparedCorpus, splits_of
 from jasr.corpora.source import Source
 from jasr.corpora.spoken.source import SpokenSource
 from jasr.corpora.stock import StockSource
+from jasr.corpora.text_files import TextOptions, open_text
 from jasr.errors import UserError, nearest
 
 KINDS: dict[str, type[Source]] = {
@@ -32,6 +33,8 @@ KINDS: dict[str, type[Source]] = {
     "spoken": SpokenSource,
     "tfds": StockSource,
 }
+# The kind that needs no preparation.
+TEXT = "text"
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ def prepare_corpus(
     Raises UserError for a config or a source that cannot be used.
     """
     config = _parse(corpus_config)
+    if config.kind == TEXT:
+        raise UserError(
+            "a corpus of kind 'text' is read where it lies: there is nothing to prepare"
+        )
     kind = KINDS[config.kind]
     if source is None and kind.needs_source is not None:
         raise UserError(f"corpus kind {config.kind!r} needs --source: {kind.needs_source}")
@@ -141,16 +148,24 @@ def _parts(
 
 
 def _open(config: CorpusConfig, split: str, data_dir: Path | str | None) -> Corpus:
+    name, percent = _parse_split(split)
+    corpus = (
+        open_text(config.name, config.options, name)
+        if config.kind == TEXT
+        else _open_prepared(config, name, data_dir)
+    )
+    return corpus if percent is None else FirstPart(corpus, percent)
+
+
+def _open_prepared(config: CorpusConfig, split: str, data_dir: Path | str | None) -> PreparedCorpus:
     folder = _folder(config, data_dir)
     if not folder.is_dir() or read_source(folder).get("kind") != config.kind:
         raise UserError(
             f"corpus {config.name!r} is not prepared at {folder}: "
             f"run {_prepare_command(config, data_dir)}"
         )
-    name, percent = _parse_split(split)
-    there = find_split(name, splits_of(folder), corpus=config.name)
-    corpus = PreparedCorpus(folder, config.name, there, config.sample_rate)
-    return corpus if percent is None else FirstPart(corpus, percent)
+    there = find_split(split, splits_of(folder), corpus=config.name)
+    return PreparedCorpus(folder, config.name, there, config.sample_rate)
 
 
 def _parse_split(split: str) -> tuple[str, int | None]:
@@ -191,15 +206,16 @@ def _parse(corpus_config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corp
         if key not in given:
             raise UserError(f"config.corpus has no {key!r}")
     kind, name, sample_rate = given["kind"], given["name"], given["sample_rate"]
-    if kind not in KINDS:
-        raise UserError(f"config.corpus.kind is {kind!r}: {nearest(str(kind), KINDS)}")
+    if kind not in (*KINDS, TEXT):
+        raise UserError(f"config.corpus.kind is {kind!r}: {nearest(str(kind), (*KINDS, TEXT))}")
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
         raise UserError(
             f"config.corpus.name is {name!r}: expected letters, digits, '.', '-' and '_'"
         )
     if type(sample_rate) is not int or sample_rate <= 0:
         raise UserError(f"config.corpus.sample_rate is {sample_rate!r}: expected a number of Hz")
-    options = _parse_options(KINDS[kind].Options, dict(given.get("options") or {}))
+    options_type = TextOptions if kind == TEXT else KINDS[kind].Options
+    options = _parse_options(options_type, dict(given.get("options") or {}))
     return CorpusConfig(kind, name, sample_rate, options)
 
 

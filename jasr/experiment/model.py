@@ -11,11 +11,13 @@ from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct, construct_named
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.encoder import Encoder
+from jasr.models.language_model import LanguageModel
 from jasr.models.pretraining.best_rq import BestRQ
 from jasr.models.pretraining.clusters import Clusters
 from jasr.models.pretraining.contrastive import Contrastive
 from jasr.models.pretraining.data2vec import Data2Vec
 from jasr.models.pretraining.masked_speech import MaskedSpeech
+from jasr.models.pretraining.masked_text import MaskedText, TokenMask
 from jasr.models.pretraining.span_mask import SpanMask
 from jasr.models.pretraining.units import Units
 from jasr.models.recognizer import Recognizer
@@ -26,8 +28,13 @@ LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel}
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
 DECODERS = {"transformer": TransformerDecoder}
 HEADS = {"best_rq": BestRQ, "contrastive": Contrastive, "data2vec": Data2Vec, "units": Units}
+OF_TEXT = ("recognizer", "language_model", "masked_text")
+OF_AUDIO_ALONE = ("masked_speech",)
 # Keys of config.model that are built here; the others are the model's own fields.
-PARTS = ("name", "dtype", "log_mel", "spec_augment", "encoder", "decoder", "span_mask", "heads")
+PARTS = (
+    *("name", "dtype", "log_mel", "spec_augment", "encoder", "decoder"),
+    *("span_mask", "heads", "token_mask"),
+)
 
 
 @runtime_checkable
@@ -57,15 +64,20 @@ def build_model(
             return build_recognizer(config, vocabulary, statistics)
         case "masked_speech":
             return _masked_speech(config, statistics, clusters)
+        case "language_model":
+            return _of_text(LanguageModel, config, vocabulary)
+        case "masked_text":
+            token_mask = construct(TokenMask, config["token_mask"], "config.model.token_mask")
+            return _of_text(MaskedText, config, vocabulary, token_mask=token_mask)
     raise UserError(
         f"config.model.name {config['name']!r} is unknown: "
-        f"{nearest(str(config['name']), ('recognizer', 'masked_speech'))}"
+        f"{nearest(str(config['name']), (*OF_TEXT, *OF_AUDIO_ALONE))}"
     )
 
 
 def needs_text(config: Mapping[str, Any]) -> bool:
-    """Whether the model of config.model learns from transcripts."""
-    return config["name"] == "recognizer"
+    """Whether the model of config.model learns from text, alone or with audio."""
+    return config["name"] not in OF_AUDIO_ALONE
 
 
 def build_log_mel(
@@ -113,9 +125,35 @@ def build_recognizer(
         if augment
         else None,
         encoder=build_encoder(config),
-        decoder=construct_named(DECODERS, decoder, "config.model.decoder", dtype=config["dtype"])
-        if decoder
-        else None,
+        decoder=_decoder(config) if decoder else None,
+    )
+
+
+def _decoder(config: Mapping[str, Any]) -> TransformerDecoder:
+    return construct_named(
+        DECODERS, config["decoder"], "config.model.decoder", dtype=config["dtype"]
+    )
+
+
+def _of_text(
+    model: type[nn.Module],
+    config: Mapping[str, Any],
+    vocabulary: Vocabulary | None,
+    **given: Any,
+) -> nn.Module:
+    """A model whose body is a decoder, or an encoder, of text."""
+    assert vocabulary is not None, "text has a tokenizer"
+    if config.get("encoder"):
+        given["encoder"] = build_encoder(config)
+    if config.get("decoder"):
+        given["decoder"] = _decoder(config)
+    return construct(
+        model,
+        {key: value for key, value in config.items() if key not in PARTS},
+        "config.model",
+        vocab_size=vocabulary.vocab_size,
+        start_id=vocabulary.start_id,
+        **given,
     )
 
 

@@ -200,16 +200,24 @@ def _plan(
 
 def _found_in(corpus: Corpus, config: Mapping[str, Any]) -> dict[str, Any]:
     """What training takes from its data before it begins, or from the training it starts from."""
-    tokenizer = None
-    if needs_text(config["model"]):
+    init, log_mel = config["init"], config["model"].get("log_mel", {})
+    other = {}
+    if init["workdir"]:
+        with _other_training(init) as checkpoints:
+            other = checkpoints.read_meta(checkpoints.find(init["checkpoint"]))
+    tokenizer = statistics = None
+    if config["text"]["tokenizer"] == "init":
+        tokenizer = other.get("tokenizer")
+        if tokenizer is None:
+            raise UserError(
+                "config.text.tokenizer is 'init', and config.init.workdir names no training that "
+                "has a tokenizer"
+            )
+    elif needs_text(config["model"]):
         normalize = normalizer(config["text"]["normalizer"])
         tokenizer = build_tokenizer(config["text"], corpus, normalize).to_dict()
-    statistics = None
-    if config["model"]["log_mel"].get("normalize") == "global":
-        if config["init"]["workdir"]:
-            with _other_training(config["init"]) as other:
-                statistics = other.read_meta(other.find(config["init"]["checkpoint"]))["statistics"]
-        statistics = statistics or statistics_of(config["model"]["log_mel"], corpus)
+    if log_mel.get("normalize") == "global":
+        statistics = other.get("statistics") or statistics_of(log_mel, corpus)
     return {"tokenizer": tokenizer, "statistics": statistics}
 
 

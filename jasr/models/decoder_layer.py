@@ -19,9 +19,12 @@ from jasr.types import Padded
 
 @struct.dataclass
 class TextContext:
-    """What every layer sees beside its input, when it reads a whole text."""
+    """What every layer sees beside its input, when it reads a whole text.
 
-    encoded: Padded
+    encoded: None for a decoder of text alone.
+    """
+
+    encoded: Padded | None
     relations: Relations
 
 
@@ -49,7 +52,7 @@ class LayerMemory:
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention, attention to the recording, feed-forward.
+    """Causal self-attention, attention to the recording if there is one, feed-forward.
 
     Vaswani et al. 2017, "Attention is all you need", section 3.1.
     """
@@ -84,11 +87,12 @@ class DecoderLayer(nn.Module):
         y = self.self_attention(y, keys_values, relations=relations, causal=True)
         x = self.residual.leave(x, self.drop(y, train=train), self.self_attention_norm)
 
-        y = self.residual.enter(x, self.cross_attention_norm)
-        keys_values = self.cross_attention.keys_values(encoded.values)
-        self._show_attention(y, keys_values[0], encoded.mask)
-        y = self.cross_attention(y, keys_values, key_mask=encoded.mask)
-        x = self.residual.leave(x, self.drop(y, train=train), self.cross_attention_norm)
+        if encoded is not None:
+            y = self.residual.enter(x, self.cross_attention_norm)
+            keys_values = self.cross_attention.keys_values(encoded.values)
+            self._show_attention(y, keys_values[0], encoded.mask)
+            y = self.cross_attention(y, keys_values, key_mask=encoded.mask)
+            x = self.residual.leave(x, self.drop(y, train=train), self.cross_attention_norm)
 
         x = self._feed_forward(x, train=train)
         return drop_layer(self, x, entered, rate=self.layer_drop, train=train), None

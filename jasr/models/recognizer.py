@@ -8,7 +8,6 @@ text  ──▶ [start] + text ──▶ token embedding ───────�
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
@@ -16,6 +15,7 @@ from jasr.errors import UserError
 from jasr.layers.linear import Linear
 from jasr.layers.token_embedding import TokenEmbedding
 from jasr.models.encoder import Encoder
+from jasr.models.shifted import shifted
 from jasr.models.transformer_decoder import DecoderCache, TransformerDecoder
 from jasr.types import Batch, Factored, Outputs, Padded, example_keys
 
@@ -75,7 +75,7 @@ class Recognizer(nn.Module):
         if self.ctc:
             outputs["ctc"] = self.ctc_logits(encoded)
         if self.decoder is not None:
-            read = self._read(batch)
+            read = shifted(batch, self.start_id)
             x_BTE = self.decoder(self.token_embedding(read.values), encoded, train=train)
             outputs["decoder"] = Padded(self.token_embedding.logits(x_BTE), read.mask)
             states_BTF, vocabulary_VF = self.token_embedding.factors(x_BTE)
@@ -110,12 +110,3 @@ class Recognizer(nn.Module):
         if self.decoder is None:
             raise UserError("model: it has no decoder; decode with its CTC head")
         return self.decoder
-
-    def _read(self, batch: Batch) -> Padded:
-        """What the decoder reads: the start token, then the text."""
-        text = batch.targets["text"]
-        start_B1 = jnp.full((len(text.values), 1), self.start_id, text.values.dtype)
-        return Padded(
-            values=jnp.concatenate([start_B1, text.values], axis=1),
-            mask=jnp.concatenate([batch.example_mask[:, None], text.mask], axis=1),
-        )

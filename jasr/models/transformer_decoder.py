@@ -98,9 +98,9 @@ class TransformerDecoder(nn.Module):
         self.final_norm = layer_norm(dtype=self.dtype) if self.norm == "pre" else None
 
     def __call__(
-        self, x: Float[Array, "batch tokens embed"], encoded: Padded, *, train: bool
+        self, x: Float[Array, "batch tokens embed"], encoded: Padded | None, *, train: bool
     ) -> Float[Array, "batch tokens embed"]:
-        """Token i of the result depends on tokens 0 to i and on the recording.
+        """Token i of the result depends on tokens 0 to i, and on the recording if there is one.
 
         Raises UserError for more tokens than there are learned positions.
         """

@@ -1,0 +1,111 @@
+"""Plain text files, a line each utterance: a corpus without audio.
+
+Text is measured as if it were spoken at 15 characters a second, its sample rate: batch_seconds,
+max_seconds and buckets mean for it what they mean for speech.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.corpora.corpus import Corpus, Problem, Utterance, find_split
+from jasr.errors import UserError
+
+CHARACTERS_PER_SECOND = 15
+# Of files that are no split's own, every so many-th block of lines goes to validation and to test.
+LINES_PER_BLOCK, BLOCKS = 50, 20
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextOptions:
+    """path: a .txt file, or a folder of them; it is read where it lies."""
+
+    path: str = ""
+
+
+class TextCorpus(Corpus):
+    """A split of text files; its audio is silence, a sample a character.
+
+    Files called train.txt, validation.txt (or dev.txt) and test.txt are those splits. Where there
+    are none of these, of every 1,000 lines of a file 50 are validation and 50 are test.
+    """
+
+    sample_rate = CHARACTERS_PER_SECOND
+
+    def __init__(self, path: Path, name: str, split: str):
+        self.path, self.name = path, name
+        self.split = find_split(split, SPLITS, corpus=name)
+
+    def __reduce__(self):
+        return TextCorpus, (self.path, self.name, self.split)
+
+    @cached_property
+    def utterances(self) -> Sequence[Utterance]:
+        return [
+            Utterance(id_, line, None, max(1, len(line)) / CHARACTERS_PER_SECOND)
+            for id_, line in self._lines()
+        ]
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return []
+
+    def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        return np.zeros(len(self.utterances[index].text or ""), np.float32)
+
+    def _lines(self) -> list[tuple[str, str]]:
+        files = _files(self.path)
+        own = [file for file in files if _split_of(file) is not None]
+        if own:
+            return [line for file in own if _split_of(file) == self.split for line in _read(file)]
+        return [
+            line
+            for file in files
+            for number, line in enumerate(_read(file))
+            if _split_of_block(number // LINES_PER_BLOCK) == self.split
+        ]
+
+
+def _files(path: Path) -> list[Path]:
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    if not path.exists() or not files:
+        raise UserError(
+            f"config.corpus.options.path is {str(path)!r}: expected a .txt file or a folder of them"
+        )
+    return files
+
+
+def _read(file: Path) -> list[tuple[str, str]]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is not UTF-8 at byte {error.start}: convert it first") from error
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    return [
+        (f"{file.stem}-{number}", line.strip())
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+
+
+def _split_of(file: Path) -> str | None:
+    stem = "validation" if file.stem == "dev" else file.stem
+    return stem if stem in SPLITS else None
+
+
+def _split_of_block(block: int) -> str:
+    return {BLOCKS - 2: "validation", BLOCKS - 1: "test"}.get(block % BLOCKS, "train")
+
+
+def open_text(name: str, options: Any, split: str) -> TextCorpus:
+    """The split of the text files that a config's options name."""
+    if not options.path:
+        raise UserError("config.corpus.options.path is empty: give a .txt file or a folder of them")
+    return TextCorpus(Path(options.path).absolute(), name, split)
