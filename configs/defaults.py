@@ -19,6 +19,10 @@ def get_defaults() -> ConfigDict:
     config.corpus.parts = ConfigDict()
     config.splits = ConfigDict({"train": "train", "validation": "validation"})
 
+    # A corpus and a split of it whose texts are shown in place of the recordings' own, in no order
+    # that would pair them; empty for none.
+    config.unpaired_text = ConfigDict()
+
     # tokenizer: character, byte, bpe or unigram (vocab_size is for the last two), or init, that of
     # the training that config.init names.
     # normalizer: applied to every transcript before training and scoring.
@@ -60,6 +64,9 @@ def get_defaults() -> ConfigDict:
     # A moving average of the parameters, for a teacher that follows: decay, final_decay,
     # decay_steps; empty for none.
     config.optimizer.average = ConfigDict()
+    # Parameters with an optimizer of their own: NAME -> {parameters, a regular expression, and the
+    # keys in which it differs}.
+    config.optimizer.groups = ConfigDict()
     # num_steps is that of the training, config.train.num_steps.
     config.optimizer.learning_rate = ConfigDict(
         {"peak": 1e-3, "schedule": "cosine", "warmup_steps": 200, "final_fraction": 0.0}
@@ -93,6 +100,9 @@ def get_defaults() -> ConfigDict:
     config.init = ConfigDict(
         {"workdir": "", "checkpoint": "last", "rename": {}, "new": (), "left": ()}
     )
+    # Low-rank changes to what config.init loads, which stays as it is and is not saved again:
+    # parameters (regular expressions of kernels), rank, alpha; empty for none.
+    config.lora = ConfigDict()
     # Clusters of frames to predict (jasr/experiment/clusters.py); empty where no head does.
     config.clusters = ConfigDict()
 

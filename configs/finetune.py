@@ -5,7 +5,8 @@
     python -m launch.evaluate --workdir=runs/fine --split=test
 
 Arguments: 1, 10 or 100, per cent of AN4's transcripts to learn from (100 if none is given); scratch
-(the same recogniser and data, and nothing learned before); smoke (a minute on two cores).
+(the same recogniser and data, and nothing learned before); lora (low-rank changes to attention, and
+all else frozen); smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -17,7 +18,7 @@ PERCENTAGES = ("1", "10", "100")
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    words = parse_argument(arg, (*PERCENTAGES, "scratch", "smoke"))
+    words = parse_argument(arg, (*PERCENTAGES, "scratch", "lora", "smoke"))
     percent = next((word for word in PERCENTAGES if word in words), "100")
     config = an4.get_config()
     config.splits.train = f"train[:{percent}%]"
@@ -25,6 +26,10 @@ def get_config(arg: str = "") -> ConfigDict:
         config.init.new = ("^ctc_head/",)
         config.init.left = ("^heads_", "^mask_embedding")
         config.optimizer.learning_rate.peak = 1e-3
+    if "lora" in words:
+        config.lora = ConfigDict(
+            {"parameters": ("attention/(query|value)/kernel",), "rank": 8, "alpha": 16.0}
+        )
     if "smoke" in words:
         make_smoke(config)
     return config

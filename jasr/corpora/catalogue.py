@@ -15,10 +15,10 @@ from tensorflow_datasets.core.constants import get_default_data_dir
 
 from jasr.corpora.builder import VERSION, SpeechBuilder
 from jasr.corpora.corpus import Corpus, NoSuchSplit, find_split
-from jasr.corpora.first_part import FirstPart
 from jasr.corpora.joined import JoinedCorpus
 from jasr.corpora.librispeech import LibrispeechSource
 from jasr.corpora.manifest import ManifestSource
+from jasr.corpora.part import PartOfCorpus
 from jasr.corpora.preparation import Preparation, prepare, read_source
 from jasr.corpora.prepared import PreparedCorpus, splits_of
 from jasr.corpora.source import Source
@@ -148,13 +148,13 @@ def _parts(
 
 
 def _open(config: CorpusConfig, split: str, data_dir: Path | str | None) -> Corpus:
-    name, percent = _parse_split(split)
+    name, part = _parse_split(split)
     corpus = (
         open_text(config.name, config.options, name)
         if config.kind == TEXT
         else _open_prepared(config, name, data_dir)
     )
-    return corpus if percent is None else FirstPart(corpus, percent)
+    return corpus if part is None else PartOfCorpus(corpus, part)
 
 
 def _open_prepared(config: CorpusConfig, split: str, data_dir: Path | str | None) -> PreparedCorpus:
@@ -168,15 +168,18 @@ def _open_prepared(config: CorpusConfig, split: str, data_dir: Path | str | None
     return PreparedCorpus(folder, config.name, there, config.sample_rate)
 
 
-def _parse_split(split: str) -> tuple[str, int | None]:
-    """ "train[:10%]" -> ("train", 10)"""
+def _parse_split(split: str) -> tuple[str, range | None]:
+    """ "train[10%:50%]" -> ("train", range(10, 50)), in per cent"""
     name, bracket, rest = split.partition("[")
     if not bracket:
         return name, None
-    percent = re.fullmatch(r":(\d{1,3})%\]", rest)
-    if percent is None or not 1 <= int(percent[1]) <= 100:
-        raise UserError(f"split {split!r}: expected NAME or NAME[:PERCENT%], such as train[:10%]")
-    return name, int(percent[1])
+    bounds = re.fullmatch(r"(?:(\d{1,2})%)?:(?:(\d{1,3})%)?\]", rest)
+    part = range(int(bounds[1] or 0), int(bounds[2] or 100)) if bounds else range(0)
+    if not part or part.stop > 100:
+        raise UserError(
+            f"split {split!r}: expected NAME or NAME[FROM%:TO%], such as train[:10%] or train[10%:]"
+        )
+    return name, part
 
 
 def _folder(config: CorpusConfig, data_dir: Path | str | None) -> Path:

@@ -1,5 +1,8 @@
 """From a workdir to error rates, a report, or the words of a recording."""
 
+import contextlib
+import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +18,17 @@ from jasr.errors import UserError, nearest
 from jasr.evaluation.recognition import score
 from jasr.evaluation.report import write_report
 from jasr.evaluation.scoring import UtteranceScore, summarize, write_evaluation
+from jasr.experiment.adapt import adapt
 from jasr.experiment.pictures import pictures_of
 from jasr.experiment.recognition import METHODS, Recognition
-from jasr.experiment.workdir import Meta
+from jasr.experiment.workdir import Meta, claim
+from jasr.models.adapted import merged
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
 from jasr.sharding.mesh import TooFewDevices
 from jasr.sharding.placement import Placement
-from jasr.training.checkpoint import open_checkpoints
+from jasr.training.checkpoint import Checkpoints, has_finished, open_checkpoints
+from jasr.training.state import TrainState
 
 SHOWN_SAMPLES = 5
 
@@ -119,9 +125,20 @@ def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recogniti
     step = checkpoints.find(checkpoint)
     meta = Meta.from_dict(checkpoints.read_meta(step))
     recognition = Recognition.build(meta, _placement(meta.config["mesh"]), parse_decoding(decoding))
-    params = checkpoints.restore_params(step, recognition.parameter_shardings())
+    params = load_params(checkpoints, step, recognition)
     checkpoints.close()
     return recognition, params, step
+
+
+def load_params(checkpoints: Checkpoints, step: int, recognition: Recognition) -> Any:
+    """The recogniser's parameters; low-rank changes are added to what they change."""
+    if not recognition.meta.config["lora"]:
+        return checkpoints.restore_params(step, recognition.parameter_shardings())
+    adapted, base, _ = adapt(recognition.model, recognition.meta, recognition.placement)
+    changes = checkpoints.restore_params(step, recognition.placement.replicated)
+    return jax.jit(
+        functools.partial(merged, adapted), out_shardings=recognition.parameter_shardings()
+    )(base, changes)
 
 
 def _placement(config: Mapping[str, Any]) -> Placement:
@@ -165,3 +182,25 @@ def _print(scores: Sequence[UtteranceScore], summary: Mapping[str, Any], folder:
         f"normaliser {summary['normalizer']}, {summary['decoding']}, step {summary['step']}\n"
         f"report: {folder / 'report.html'}"
     )
+
+
+def merge_workdir(workdir: str, output: str, *, checkpoint: str) -> str:
+    """Writes a training with low-rank changes as one without, its parameters alone; says where.
+
+    Raises UserError where there is nothing to merge, or where `output` holds a training already.
+    """
+    recognition, params, step = load(workdir, checkpoint, None)
+    meta = recognition.meta
+    if not meta.config["lora"]:
+        raise UserError(f"--workdir={workdir} holds no low-rank changes: there is nothing to merge")
+    if has_finished(Path(output)):
+        raise UserError(f"--output={output} holds a training already: give another folder")
+    config = {**meta.config, "lora": {}}
+    claim(Path(output), config, resuming=False)
+    state = TrainState(
+        step=np.int32(step), nonfinite=np.int32(0), seed=np.uint32(0), params=params, opt_state={}
+    )
+    with contextlib.closing(Checkpoints(Path(output))) as checkpoints:
+        merged_meta = dataclasses.replace(meta, config=config, base_step=None)
+        checkpoints.save(state, merged_meta.to_dict(), None)
+    return f"merged step {step} of {workdir} into {output}"

@@ -8,11 +8,13 @@ import jax
 
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
+from jasr.decoding.ctc_greedy import ctc_greedy
+from jasr.decoding.hypotheses import Hypotheses
 from jasr.errors import UserError
-from jasr.evaluation.recognition import score
+from jasr.evaluation.recognition import recognize, score
 from jasr.evaluation.scoring import summarize
 from jasr.experiment.construct import construct_named
-from jasr.experiment.data import build_tokenizer, eval_plan, in_order
+from jasr.experiment.data import eval_plan, in_order
 from jasr.experiment.probe import CTCProbe, Frames
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.step import TrainingStep
@@ -21,8 +23,9 @@ from jasr.pipeline.loader import LoadedBatch, load_batches
 from jasr.pipeline.usable import select_audio
 from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
+from jasr.text.tokenizer import train_tokenizer
 from jasr.training.state import TrainState
-from jasr.types import Sum
+from jasr.types import Batch, Sum
 
 Figures = dict[str, float]
 
@@ -31,12 +34,15 @@ Figures = dict[str, float]
 class Run:
     """The training that is evaluated.
 
+    model, params_of: the model itself, and its parameters in a state, without what adapts it.
     corpus: the validation split. report: takes note of utterances that could not be loaded.
     """
 
     meta: Meta
     placement: Placement
     step: TrainingStep
+    model: Any
+    params_of: Callable[[TrainState], Any]
     corpus: Corpus
     data_dir: str | None
     report: Callable[[LoadedBatch], None]
@@ -50,7 +56,9 @@ class Recognized:
         recognition = Recognition.build(run.meta, run.placement)
 
         def evaluate(state: TrainState) -> Figures:
-            hypotheses, seconds = recognition.recognize(state.params, run.corpus, run.report)
+            hypotheses, seconds = recognition.recognize(
+                run.params_of(state), run.corpus, run.report
+            )
             summary = summarize(
                 score(run.corpus.utterances, hypotheses, recognition.normalize),
                 normalizer=run.meta.config["text"]["normalizer"],
@@ -132,22 +140,92 @@ class Probe:
             for split in (self.train, self.test)
         ]
         normalize = normalizer(config["text"]["normalizer"])
-        tokenizer = build_tokenizer(
-            {"tokenizer": "character", "vocab_size": 0}, splits[0], normalize
-        )
-        frames = Frames(run.step.model, run.placement, self.layer)
+        texts = [normalize(u.text) for split in splits for u in split.utterances if u.text]
+        tokenizer = train_tokenizer("character", texts, vocab_size=0)
+        frames = Frames(run.model, run.placement, self.layer)
         probe = CTCProbe(tokenizer, num_steps=self.num_steps, learning_rate=self.learning_rate)
 
         def evaluate(state: TrainState) -> Figures:
             train, test = (
-                frames.of(state.params, corpus, tokenizer, normalize, config) for corpus in splits
+                frames.of(run.params_of(state), corpus, tokenizer, normalize, config)
+                for corpus in splits
             )
             return {"probe_cer": probe.error_rate(train, test)}
 
         return evaluate
 
 
-EVALUATORS = {"recognition": Recognized, "objective": Measured, "probe": Probe}
+@dataclasses.dataclass(frozen=True)
+class Unsupervised:
+    """Character error rate of generated units, "unit_error_rate"; spaces are left out of both.
+
+    Only reported: no transcript has a part in training or in which checkpoint is best, unless
+    config.train.best_by says so. "unit_usage" is the share of units ever generated.
+    """
+
+    def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
+        config, tokenizer = run.meta.config, run.meta.tokenizer
+        assert tokenizer is not None, "what is generated are its units"
+        normalize = normalizer(config["text"]["normalizer"])
+        plan = eval_plan(
+            config["evaluation"],
+            run.corpus,
+            tokenizer,
+            normalize,
+            multiple_of=run.placement.row_shards,
+        )
+
+        def generate(params: Any, batch: Batch) -> Hypotheses:
+            outputs: Any = run.model.apply(
+                {"params": params, **run.step.frozen}, batch, train=False
+            )
+            return ctc_greedy(outputs["generated"], blank_id=tokenizer.blank_id)
+
+        def without_spaces(text: str) -> str:
+            return normalize(text).replace(" ", "")
+
+        compiled = jax.jit(generate)
+
+        def decode(params: Any, batch: Batch) -> Hypotheses:
+            with run.placement.active():
+                return compiled(params, batch)
+
+        def evaluate(state: TrainState) -> Figures:
+            batches = load_batches(
+                run.corpus,
+                plan,
+                tokenizer,
+                normalize,
+                start_step=0,
+                stop_step=len(plan),
+                share=run.placement.row_share,
+            )
+            hypotheses, _ = recognize(
+                state.params,
+                batches,
+                decode=decode,
+                place=run.placement.shard_batch,
+                tokenizer=tokenizer,
+                num_utterances=len(run.corpus),
+                report=run.report,
+            )
+            scores = score(run.corpus.utterances, hypotheses, without_spaces)
+            errors = sum(one.characters.errors for one in scores)
+            used = {unit for one in scores for unit in one.hypothesis}
+            return {
+                "unit_error_rate": errors / sum(one.characters.length for one in scores),
+                "unit_usage": len(used) / max(1, tokenizer.vocab_size - 4),
+            }
+
+        return evaluate
+
+
+EVALUATORS = {
+    "recognition": Recognized,
+    "objective": Measured,
+    "probe": Probe,
+    "unsupervised": Unsupervised,
+}
 
 
 def build_evaluators(config: Mapping[str, Any], run: Run) -> Callable[[TrainState], Figures]:

@@ -9,6 +9,8 @@ from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.audio.spec_augment import SpecAugment
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct, construct_named
+from jasr.models.adversarial.adversarial_speech import AdversarialSpeech
+from jasr.models.adversarial.networks import Discriminator, Generator
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.encoder import Encoder
 from jasr.models.language_model import LanguageModel
@@ -28,12 +30,12 @@ LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel}
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
 DECODERS = {"transformer": TransformerDecoder}
 HEADS = {"best_rq": BestRQ, "contrastive": Contrastive, "data2vec": Data2Vec, "units": Units}
-OF_TEXT = ("recognizer", "language_model", "masked_text")
+OF_TEXT = ("recognizer", "language_model", "masked_text", "adversarial_speech")
 OF_AUDIO_ALONE = ("masked_speech",)
 # Keys of config.model that are built here; the others are the model's own fields.
 PARTS = (
     *("name", "dtype", "log_mel", "spec_augment", "encoder", "decoder"),
-    *("span_mask", "heads", "token_mask"),
+    *("span_mask", "heads", "token_mask", "generator", "discriminator"),
 )
 
 
@@ -46,6 +48,8 @@ class Vocabulary(Protocol):
 
     @property
     def start_id(self) -> int: ...
+
+    def encode(self, text: str) -> list[int]: ...
 
 
 def build_model(
@@ -69,6 +73,8 @@ def build_model(
         case "masked_text":
             token_mask = construct(TokenMask, config["token_mask"], "config.model.token_mask")
             return _of_text(MaskedText, config, vocabulary, token_mask=token_mask)
+        case "adversarial_speech":
+            return _adversarial_speech(config, vocabulary, clusters)
     raise UserError(
         f"config.model.name {config['name']!r} is unknown: "
         f"{nearest(str(config['name']), (*OF_TEXT, *OF_AUDIO_ALONE))}"
@@ -176,4 +182,36 @@ def _masked_speech(
         encoder=build_encoder(config),
         span_mask=construct(SpanMask, config["span_mask"], "config.model.span_mask"),
         heads=heads,
+    )
+
+
+def _adversarial_speech(
+    config: Mapping[str, Any], vocabulary: Vocabulary | None, clusters: Clusters | None
+) -> AdversarialSpeech:
+    if clusters is None:
+        raise UserError("config.model.name 'adversarial_speech' needs config.clusters")
+    assert vocabulary is not None, "text has a tokenizer"
+    silence = vocabulary.encode("a b")
+    if len(silence) != 3:
+        raise UserError(
+            "config.model.name 'adversarial_speech' generates characters: set "
+            "config.text.tokenizer to character"
+        )
+    generator = construct(
+        Generator,
+        config["generator"],
+        "config.model.generator",
+        vocab_size=vocabulary.vocab_size,
+    )
+    return construct(
+        AdversarialSpeech,
+        {key: value for key, value in config.items() if key not in PARTS},
+        "config.model",
+        vocab_size=vocabulary.vocab_size,
+        clusters=clusters,
+        generator=generator,
+        discriminator=construct(
+            Discriminator, config["discriminator"], "config.model.discriminator"
+        ),
+        silence_id=silence[1],
     )

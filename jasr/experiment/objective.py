@@ -7,6 +7,12 @@ import optax
 
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct_named
+from jasr.objectives.adversarial import (
+    DiscriminatorLoss,
+    GeneratorLoss,
+    MeanOutput,
+    UnitDiversity,
+)
 from jasr.objectives.chunked_cross_entropy import ChunkedCrossEntropy
 from jasr.objectives.contrastive import CodeDiversity, ContrastiveLoss
 from jasr.objectives.cross_entropy import CrossEntropy
@@ -23,6 +29,10 @@ OBJECTIVES = {
     "masked_regression": MaskedRegression,
     "contrastive": ContrastiveLoss,
     "code_diversity": CodeDiversity,
+    "discriminator": DiscriminatorLoss,
+    "generator": GeneratorLoss,
+    "mean_output": MeanOutput,
+    "unit_diversity": UnitDiversity,
 }
 WEIGHT_SCHEDULES = {
     "linear": optax.linear_schedule,

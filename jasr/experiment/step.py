@@ -66,20 +66,9 @@ class TrainingStep:
 
         frozen: collections of variables that the model reads and nothing changes.
         """
-        section = dict(config["optimizer"])
-        learning_rate = construct(
-            LearningRate,
-            section.pop("learning_rate"),
-            "config.optimizer.learning_rate",
-            num_steps=config["train"]["num_steps"],
-        )
-        average = section.pop("average")
-        if average:
-            section["average"] = construct(Average, average, "config.optimizer.average")
         boxed = abstract_params(model, first)
-        optimizer = construct(
-            Optimizer, section, "config.optimizer", learning_rate=learning_rate
-        ).build(nn.unbox(boxed), nn.get_partition_spec(boxed))
+        described = build_optimizer(config["optimizer"], num_steps=config["train"]["num_steps"])
+        optimizer = described.build(nn.unbox(boxed), nn.get_partition_spec(boxed))
         abstract = abstract_state(
             boxed, optimizer, placement, params_dtype=config["optimizer"]["params_dtype"]
         )
@@ -106,7 +95,7 @@ class TrainingStep:
             ),
             abstract=abstract,
             create=lambda seed: create_state(model, optimizer, first, abstract, seed=seed),
-            learning_rate=learning_rate,
+            learning_rate=described.learning_rate,
             model=model,
             weights=objective.weights,
             frozen=frozen,
@@ -119,6 +108,38 @@ class TrainingStep:
             self.model.apply, train=False, rngs={"augment": jax.random.key(0)}
         )
         return 3 * matmul_flops(forward, variables_of(self.abstract, self.frozen), batch)
+
+
+def build_optimizer(
+    config: Mapping[str, Any], *, num_steps: int, where: str = "config.optimizer"
+) -> Optimizer:
+    """The optimizer of config.optimizer, and those of its groups.
+
+    A group has a key `parameters`, a regular expression, and the keys in which it differs.
+    """
+    section = dict(config)
+    groups = section.pop("groups")
+    learning_rate = construct(
+        LearningRate, section["learning_rate"], f"{where}.learning_rate", num_steps=num_steps
+    )
+    average = section.pop("average")
+    if average:
+        section["average"] = construct(Average, average, f"{where}.average")
+    of_groups = {}
+    for name, group in groups.items():
+        differing = {key: value for key, value in group.items() if key != "parameters"}
+        if "parameters" not in group:
+            raise UserError(f"{where}.groups.{name} lacks the key 'parameters': which it moves")
+        rate = {**section["learning_rate"], **differing.pop("learning_rate", {})}
+        of_groups[group["parameters"]] = build_optimizer(
+            {**section, **differing, "learning_rate": rate, "average": {}, "groups": {}},
+            num_steps=num_steps,
+            where=f"{where}.groups.{name}",
+        )
+    section["learning_rate"] = learning_rate
+    given = {key: section.pop(key) for key in ("learning_rate", "average") if key in section}
+    optimizer: Optimizer = construct(Optimizer, section, where, groups=of_groups, **given)
+    return optimizer
 
 
 def _compiled(

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from ml_collections import ConfigDict
 
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
+from jasr.corpora.unpaired import UnpairedCorpus
 from jasr.errors import UserError
+from jasr.experiment.adapt import adapt
 from jasr.experiment.clusters import describe, load_clusters
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_tokenizer, empty_batch, statistics_of, train_plan
@@ -21,6 +24,7 @@ from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.warm_start import WarmStart
 from jasr.experiment.workdir import Meta, claim
+from jasr.models.adapted import merged
 from jasr.models.pretraining.clusters import Clusters
 from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.loader import load_batches
@@ -55,6 +59,9 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     """
     folder, config = Path(workdir), config.to_dict()
     corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
+    if other := config["unpaired_text"]:
+        text = open_corpus(other["corpus"], other["split"], data_dir)
+        corpus = UnpairedCorpus(corpus, text, config["seed"])
     validation = open_corpus(config["corpus"], config["splits"]["validation"], data_dir)
     claim(folder, config, resuming=has_finished(folder))
     # Closed on every way out: its threads outlive a refusal otherwise.
@@ -93,10 +100,15 @@ def _train(
     first = empty_batch(
         shortest.batch_size, samples=shortest.num_samples, tokens=shortest.num_tokens
     )
-    step = TrainingStep.build(config, model, first, placement, frozen)
+    trained, params_of = model, lambda params: params
+    if config["lora"]:
+        trained, base, meta = adapt(model, meta, placement)
+        frozen = {**frozen, "base": base}
+        params_of = jax.jit(functools.partial(merged, trained, base))
+    step = TrainingStep.build(config, trained, first, placement, frozen)
     if latest is None:
         state = step.create(config["seed"])
-        if config["init"]["workdir"]:
+        if config["init"]["workdir"] and not config["lora"]:
             state = step.start_from(_warm_parameters(config["init"], state), config["seed"])
     else:
         state = checkpoints.restore(latest, step.abstract)
@@ -113,6 +125,8 @@ def _train(
             meta=meta,
             placement=placement,
             step=step,
+            model=model,
+            params_of=lambda state: params_of(state.params),
             corpus=validation,
             data_dir=data_dir,
             report=lambda loaded: skipped.add(loaded.problems),

@@ -37,33 +37,38 @@ class WarmStart:
     left: tuple[str, ...] = ()
 
     def parameters(self, checkpoints: Checkpoints, drawn: Any) -> Any:
-        """`drawn`, with every parameter replaced that the other training has.
+        """`drawn`, with every parameter replaced that the other training has; as `load`."""
+        loaded = self.load(checkpoints, drawn)
+        return jax.tree_util.tree_map_with_path(
+            lambda path, leaf: loaded.get(path_of(path), leaf), drawn
+        )
 
+    def load(self, checkpoints: Checkpoints, wanted: Any) -> dict[str, jax.Array]:
+        """The parameters that the other training has, by their path here.
+
+        wanted: arrays, or shapes with shardings, of all parameters here.
         Says what was loaded, left and new. Raises UserError, listing both sides, for a parameter
         that is on one side only, or of another shape, and is not allowed to be.
         """
         step = checkpoints.find(self.checkpoint)
         there = checkpoints.params_shapes(step)
         source_of = {self._renamed(path): path for path in there}
-        here = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(drawn)}
-        loaded = {
+        here = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(wanted)}
+        shared = {
             path: source_of[path]
             for path, leaf in here.items()
             if path in source_of and there[source_of[path]] == leaf.shape
         }
-        new = [path for path in here if path not in loaded]
-        left = [path for path in there if path not in loaded.values()]
+        new = [path for path in here if path not in shared]
+        left = [path for path in there if path not in shared.values()]
         self._must_be_allowed(new, left, here, there)
-        placed = {loaded[path]: leaf.sharding for path, leaf in here.items() if path in loaded}
+        placed = {shared[path]: leaf.sharding for path, leaf in here.items() if path in shared}
         saved = checkpoints.restore_some_params(step, placed)
         hosts.say(
-            f"parameters of step {step} of {self.workdir}: {len(loaded)} loaded; "
+            f"parameters of step {step} of {self.workdir}: {len(shared)} loaded; "
             f"new: {_listed(new)}; left: {_listed(left)}"
         )
-        return jax.tree_util.tree_map_with_path(
-            lambda path, leaf: saved[loaded[name]] if (name := path_of(path)) in loaded else leaf,
-            drawn,
-        )
+        return {path: saved[source] for path, source in shared.items()}
 
     def _renamed(self, path: str) -> str:
         for pattern, replacement in (self.rename or {}).items():

@@ -48,6 +48,7 @@ class Meta:
                  that the order stays what it was when it goes on on another.
     data_dir:    where the prepared corpora lay; None for TFDS's own folder.
     clusters:    fingerprint of the clusters that it learned to predict, if it did.
+    base_step:   of config.init.workdir, whose parameters are the frozen base of low-rank changes.
     """
 
     config: Mapping[str, Any]
@@ -57,6 +58,7 @@ class Meta:
     rows: int
     data_dir: str | None
     clusters: str = ""
+    base_step: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -67,6 +69,7 @@ class Meta:
             "rows": self.rows,
             "data_dir": self.data_dir,
             "clusters": self.clusters,
+            "base_step": self.base_step,
         }
 
     @classmethod
@@ -79,6 +82,7 @@ class Meta:
             rows=saved["rows"],
             data_dir=saved["data_dir"],
             clusters=saved["clusters"],
+            base_step=saved["base_step"],
         )
 
 

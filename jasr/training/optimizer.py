@@ -25,6 +25,8 @@ from jasr.types import path_of
 
 SCHEDULES = ("cosine", "linear", "inverse_sqrt", "constant")
 ALGORITHMS = ("adamw", "adafactor", "lion", "muon")
+# Labels of parameters; others are the regular expressions of groups.
+TRAINED, FROZEN = "trained", "frozen"
 DTYPES = MappingProxyType({"float32": jnp.float32, "bfloat16": jnp.bfloat16})
 
 
@@ -87,6 +89,7 @@ class Optimizer:
     params_dtype:  what parameters are kept in; where it is not float32, the optimizer's state has
                    float32 masters of them.
     average:       the moving average of the parameters to keep; None for none.
+    groups:        regular expression -> another optimizer, for the parameters that it matches.
     """
 
     learning_rate: LearningRate
@@ -103,6 +106,7 @@ class Optimizer:
     layer_decay: float = 1.0
     params_dtype: str = "float32"
     average: Average | None = None
+    groups: Mapping[str, "Optimizer"] = dataclasses.field(default_factory=dict)
 
     def build(self, params: Any, axes: Any) -> optax.GradientTransformation:
         """The transformation for these parameters.
@@ -128,11 +132,13 @@ class Optimizer:
             trained = with_unfreezing(trained, starts)
         if choose(DTYPES, self.params_dtype, key="config.optimizer.params_dtype") != jnp.float32:
             trained = with_masters(trained)
-        if self.frozen:
-            labels = _by_path(
-                params, self.frozen, "frozen", lambda match: "frozen" if match else "trained"
+        if self.frozen or self.groups:
+            names = dict.fromkeys(self.frozen, FROZEN) | {name: name for name in self.groups}
+            others = {name: group.build(params, axes) for name, group in self.groups.items()}
+            trained = optax.partition(
+                {TRAINED: trained, FROZEN: optax.set_to_zero(), **others},
+                _first_matches(params, names, "frozen or .groups", TRAINED),
             )
-            trained = optax.partition({"trained": trained, "frozen": optax.set_to_zero()}, labels)
         return trained if self.average is None else with_average(trained, self.average)
 
     def _algorithm(self, axes: Any) -> optax.GradientTransformation:

@@ -43,18 +43,21 @@ def test_a_part_without_the_split_is_left_out(prepared):
         open_corpus(CONFIG, "train+elsewhere", prepared)
 
 
-def test_a_first_part_is_the_first_utterances(prepared):
-    whole = open_corpus(
-        {**CONFIG, "kind": "manifest", "name": "song", "parts": {}}, "extra", prepared
-    )
+def test_a_part_is_that_share_of_the_utterances(prepared):
     section = {**CONFIG, "kind": "manifest", "name": "song", "parts": {}}
+    whole = open_corpus(section, "extra", prepared)
+    ids = [u.id for u in whole.utterances]
     part = pickle.loads(pickle.dumps(open_corpus(section, "extra[:40%]", prepared)))
-    assert part.split == "extra[:40%]"
-    assert [u.id for u in part.utterances] == [u.id for u in whole.utterances[:2]]
-    np.testing.assert_array_equal(part.read(1), whole.read(1))
+    assert part.split == "extra[0%:40%]"
+    assert [u.id for u in part.utterances] == ids[:2]
+    rest = open_corpus(section, "extra[40%:]", prepared)
+    assert [u.id for u in rest.utterances] == ids[2:]
+    np.testing.assert_array_equal(rest.read(1), whole.read(3))
     assert len(open_corpus(section, "extra[:1%]", prepared)) == 1
-    with pytest.raises(UserError, match=r"expected NAME or NAME\[:PERCENT%\]"):
-        open_corpus(section, "extra[2:4]", prepared)
+    assert [u.id for u in open_corpus(section, "extra[20%:60%]", prepared).utterances] == ids[1:3]
+    for wrong in ("extra[2:4]", "extra[50%:10%]", "extra[:101%]"):
+        with pytest.raises(UserError, match=r"expected NAME or NAME\[FROM%:TO%\]"):
+            open_corpus(section, wrong, prepared)
 
 
 @pytest.mark.parametrize(

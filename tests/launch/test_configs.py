@@ -14,7 +14,8 @@ import soundfile
 from launching import ROOT, launch, metrics
 
 PACKS = {"fsdd": "fsdd", "an4": "an4", "speechocean": "speechocean762"}
-ELSEWHERE = {"quickstart"}  # test_spine.py takes it through everything
+# test_spine.py and test_pretraining.py take them through everything.
+ELSEWHERE = {"quickstart", "pretrain", "finetune", "text"}
 WORDS = (
     "THE CAT SAT ON A MAT BY AN OLD MILL WHERE WATER RAN UNDER HEAVY STONES AND CHILDREN PLAYED "
     "WITH QUICK BROWN FOXES JUMPING OVER LAZY DOGS WHILE EVENING SETTLED UPON VALLEYS FAR BELOW"
@@ -27,11 +28,16 @@ def test_no_config_is_forgotten():
     assert files == set(PACKS) | ELSEWHERE | NOT_CONFIGS | {"librispeech"}
 
 
-def some_of(pack: Path, folder: Path, per_split: int = 16) -> Path:
+def some_of(
+    pack: Path,
+    folder: Path,
+    per_split: int = 16,
+    splits: tuple[str, ...] = ("train", "dev", "test"),
+) -> Path:
     """A manifest of a few utterances from all over each split of a pack."""
     rows = [json.loads(line) for line in (pack / "manifest.jsonl").read_text().splitlines()]
     kept = []
-    for split in ("train", "dev", "test"):
+    for split in splits:
         there = [row for row in rows if row["split"] == split]
         chosen = there[:: len(there) // per_split][:per_split]
         kept += [row | {"audio": str(pack / row["audio"])} for row in chosen]

@@ -19,7 +19,10 @@ from jasr.types import Padded
 
 @runtime_checkable
 class Description(Protocol):
-    """What frames are clustered by."""
+    """What frames are clustered by; `num_features` of them."""
+
+    @property
+    def num_features(self) -> int: ...
 
     def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
         """[B, T, features], float32."""
@@ -36,6 +39,10 @@ class Cepstra:
     log_mel: Callable[[Padded], Padded]
     stride: int
     num_cepstra: int = 13
+
+    @property
+    def num_features(self) -> int:
+        return self.stride * self.num_cepstra
 
     def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
         del variables
@@ -54,6 +61,10 @@ class TeacherLayer:
     log_mel: Callable[[Padded], Padded]
     encoder: Encoder
     layer: int
+
+    @property
+    def num_features(self) -> int:
+        return self.encoder.embed_dim
 
     def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
         params = dict(variables["teacher"])
@@ -76,9 +87,17 @@ class Clusters:
 
     def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
         """int32 [B, T]"""
+        return self.nearest(variables, self.scaled(variables, audio))
+
+    def scaled(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
+        """Descriptions of frames, [B, T, features], of mean 0 and variance 1 over the corpus."""
         described = self.describe(variables, audio)
-        x_BTF = (described.values - variables["mean"]) / variables["std"]
+        scaled = (described.values - variables["mean"]) / variables["std"]
+        return Padded(scaled, described.mask)
+
+    def nearest(self, variables: Mapping[str, Any], scaled: Padded) -> Padded:
+        """The cluster of each scaled description, int32 [B, T]."""
         centroids_VF = variables["centroids"]
         # |x - c|^2 without |x|^2, which is the same for all.
-        distance_BTV = jnp.sum(centroids_VF**2, axis=1) - 2 * x_BTF @ centroids_VF.T
-        return Padded(jnp.argmin(distance_BTV, axis=-1), described.mask)
+        distance_BTV = jnp.sum(centroids_VF**2, axis=1) - 2 * scaled.values @ centroids_VF.T
+        return Padded(jnp.argmin(distance_BTV, axis=-1), scaled.mask)

@@ -1,0 +1,70 @@
+"""Learn to recognise from speech and text that do not belong together, by wav2vec-U's GAN.
+
+    python -m launch.prepare --config=configs/quickstart.py
+    python -m launch.prepare --config=configs/gan.py
+    python -m launch.train   --config=configs/gan.py --workdir=runs/gan
+
+It hears the first half of the embedded corpus and reads the transcripts of the other half: no
+recording is ever seen with its own text. Arguments: smoke (a minute on two cores).
+"""
+
+from ml_collections import ConfigDict
+
+from configs import quickstart
+from configs.defaults import get_defaults, parse_argument
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    words = parse_argument(arg, ("smoke",))
+    config = get_defaults()
+    spoken = quickstart.get_config(arg)
+    config.corpus = spoken.corpus
+    config.splits.train = "train[:50%]"
+    config.unpaired_text = ConfigDict({"corpus": spoken.corpus, "split": "train[50%:]"})
+    config.model = ConfigDict(
+        {
+            "name": "adversarial_speech",
+            "dtype": "float32",
+            # What the clusters' cepstra are made of, and how many frames to a segment's frame.
+            "log_mel": spoken.model.log_mel,
+            "encoder": {"stem": "whisper"},
+            "keep_silence": 0.25,
+            "generator": {"width": 5, "dropout": 0.1},
+            "discriminator": {"dim": 256, "width": 6, "depth": 2},
+        }
+    )
+    config.clusters = ConfigDict({"num_clusters": 64, "by": "cepstra", "workdir": "", "layer": 0})
+    config.objective = ConfigDict(
+        {
+            "generator": {"name": "generator"},
+            "discriminator": {"name": "discriminator"},
+            "gradient_penalty": {
+                "name": "mean_output",
+                "output": "gradient_penalty",
+                "weight": 1.5,
+            },
+            "smoothness": {"name": "mean_output", "output": "smooth", "weight": 0.5},
+            "diversity": {"name": "unit_diversity", "weight": 3.0},
+        }
+    )
+    config.optimizer.update({"beta1": 0.5, "beta2": 0.98, "weight_decay": 0.0, "clip_norm": 5.0})
+    config.optimizer.no_weight_decay = ("bias$",)
+    config.optimizer.learning_rate.update({"peak": 4e-4, "schedule": "constant"})
+    config.optimizer.groups.discriminator = ConfigDict(
+        {
+            "parameters": "^discriminator/",
+            "weight_decay": 1e-4,
+            "learning_rate": {"peak": 5e-4},
+        }
+    )
+    config.evaluators = ConfigDict({"unsupervised": {"name": "unsupervised"}})
+    config.data.update({"batch_seconds": 200.0, "num_buckets": 2})
+    config.train.update({"num_steps": 5000, "evaluate_every": 500, "checkpoint_every": 500})
+    # Every checkpoint is as good as another, for all that may be known without transcripts.
+    config.train.best_by = "unit_usage"
+    if "smoke" in words:
+        config.data.update({"batch_seconds": 30.0, "num_buckets": 1})
+        config.evaluation.update({"batch_seconds": 32.0, "num_buckets": 1})
+        config.clusters.num_clusters = 8
+        config.train.update({"num_steps": 8, "log_every": 2, "evaluate_every": 4})
+    return config

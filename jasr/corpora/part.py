@@ -1,0 +1,43 @@
+"""A part of a split: "train[:10%]", "train[10%:]"."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.corpora.corpus import Corpus, Problem, Utterance
+
+
+class PartOfCorpus(Corpus):
+    """The utterances from one per cent to another, in order; the first of them at least.
+
+    A prepared corpus lies in an order drawn once, by ids: its first part is a sample of it.
+    """
+
+    def __init__(self, whole: Corpus, percent: range):
+        self.whole, self.percent = whole, percent
+        self.name = whole.name
+        self.split = f"{whole.split}[{percent.start}%:{percent.stop}%]"
+        self.sample_rate = whole.sample_rate
+
+    def __reduce__(self):
+        return PartOfCorpus, (self.whole, self.percent)
+
+    @property
+    def utterances(self) -> Sequence[Utterance]:
+        stop = max(self._start + 1, self._place(self.percent.stop))
+        return self.whole.utterances[self._start : stop]
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self.whole.problems
+
+    def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        return self.whole.read(self._start + index)
+
+    @property
+    def _start(self) -> int:
+        return self._place(self.percent.start)
+
+    def _place(self, percent: int) -> int:
+        return round(len(self.whole) * percent / 100)

@@ -1,0 +1,1 @@
+"""Learning to recognise from speech and text that do not belong together."""

@@ -1,0 +1,177 @@
+"""Learning without transcripts, and then with some: the real commands, one after the other."""
+
+import json
+
+import numpy as np
+import pytest
+from launching import launch, metrics, refuse
+from test_configs import some_of
+
+from jasr.training.checkpoint import Checkpoints
+
+PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
+FEW_STEPS = ("--config.train.num_steps=4", "--config.data.num_buckets=1")
+
+
+@pytest.fixture(scope="module")
+def packs(real_data, tmp_path_factory):
+    """A few recordings of every pack, and where they are to be prepared."""
+    folder = tmp_path_factory.mktemp("packs")
+    for pack in PACKS:
+        (folder / "source" / pack).mkdir(parents=True)
+        splits = ("unlabelled",) if pack == "librispeech_unlabelled" else ("train", "dev", "test")
+        some_of(real_data / pack, folder / "source" / pack, per_split=12, splits=splits)
+    return folder
+
+
+def flags_of(packs, config, *more):
+    return (f"--config={config}", f"--data_dir={packs / 'data'}", *more)
+
+
+@pytest.fixture(scope="module")
+def hubert(packs):
+    """An encoder that was trained to predict clusters of cepstra, stopped once on the way."""
+    flags = flags_of(packs, "configs/pretrain.py:hubert,smoke", "--config.clusters.num_clusters=8")
+    missing = refuse("train", *flags, f"--workdir={packs / 'hubert'}")
+    assert "is not prepared" in missing
+    launch("prepare", *flags, f"--source={packs / 'source'}")
+    assert "already prepared" in launch("prepare", *flags, f"--source={packs / 'source'}")
+    for steps in (2, 4):
+        launch(
+            "train",
+            *flags,
+            f"--workdir={packs / 'hubert'}",
+            *FEW_STEPS,
+            f"--config.train.num_steps={steps}",
+        )
+    return packs / "hubert"
+
+
+def test_clusters_are_predicted_and_probed(hubert):
+    lines = metrics(hubert)
+    assert [line["step"] for line in lines if "loss" in line] == [2, 4]
+    (last,) = [line for line in lines if line["step"] == 4 and "validation/loss" in line]
+    assert np.isfinite(last["validation/loss/masked_prediction"])
+    assert 0 <= last["validation/loss/masked_prediction/accuracy"] <= 1
+    assert 1 <= last["validation/loss/masked_prediction/perplexity"] <= 8
+    assert last["validation/probe_cer"] > 0
+
+
+def test_a_layer_s_clusters_are_the_second_iteration_s_targets(packs, hubert):
+    flags = flags_of(
+        packs,
+        "configs/pretrain.py:hubert,smoke",
+        "--config.clusters.num_clusters=8",
+        "--config.clusters.by=layer",
+        f"--config.clusters.workdir={hubert}",
+        "--config.clusters.layer=2",
+    )
+    missing = refuse("train", *flags, f"--workdir={packs / 'second'}")
+    assert "the clusters are not prepared" in missing
+    assert "run python -m launch.prepare --config=configs/pretrain.py" in missing
+    launch("prepare", *flags, f"--source={packs / 'source'}")
+    launch("train", *flags, *FEW_STEPS, f"--workdir={packs / 'second'}")
+    assert "validation/loss" in metrics(packs / "second")[-1]
+
+
+@pytest.mark.parametrize("objective", ["bestrq", "contrastive", "data2vec"])
+def test_every_objective_trains_stops_and_goes_on(objective, packs, hubert):
+    del hubert  # it has prepared the corpora
+    flags = flags_of(packs, f"configs/pretrain.py:{objective},smoke")
+    workdir = packs / objective
+    for steps in (2, 4):
+        launch(
+            "train",
+            *flags,
+            *FEW_STEPS,
+            f"--config.train.num_steps={steps}",
+            f"--workdir={workdir}",
+        )
+    lines = metrics(workdir)
+    assert [line["step"] for line in lines if "loss" in line] == [2, 4]
+    assert all(np.isfinite(line["loss"]) for line in lines if "loss" in line)
+
+
+def test_a_recogniser_starts_from_the_encoder(packs, hubert):
+    flags = flags_of(packs, "configs/finetune.py:smoke", f"--config.init.workdir={hubert}")
+    workdir = packs / "fine"
+    said = launch("train", *flags, *FEW_STEPS, f"--workdir={workdir}")
+    assert f"parameters of step 4 of {hubert}" in said
+    assert "new: 2 (ctc_head/bias, ctc_head/kernel)" in said
+    assert "heads_units/" in said
+    launch("evaluate", f"--workdir={workdir}", "--split=test")
+    summary = json.loads((workdir / "eval" / "test" / "summary.json").read_text())
+    assert summary["utterances"] == 12
+    resumed = launch("train", *flags, *FEW_STEPS, f"--workdir={workdir}")
+    assert "parameters of step" not in resumed
+
+
+def test_low_rank_changes_are_saved_apart_and_merged_on_request(packs, hubert):
+    flags = flags_of(packs, "configs/finetune.py:lora,smoke", f"--config.init.workdir={hubert}")
+    workdir, output = packs / "lora", packs / "merged"
+    for steps in (2, 4):
+        launch(
+            "train", *flags, *FEW_STEPS, f"--config.train.num_steps={steps}", f"--workdir={workdir}"
+        )
+    checkpoints = Checkpoints(workdir)
+    saved = checkpoints.params_shapes(checkpoints.find("last"))
+    checkpoints.close()
+    assert {path.split("/")[0] for path in saved} == {
+        "encoder.layers.self_attention.query.kernel.down",
+        "encoder.layers.self_attention.query.kernel.up",
+        "encoder.layers.self_attention.value.kernel.down",
+        "encoder.layers.self_attention.value.kernel.up",
+        "new",
+    }
+    launch("evaluate", f"--workdir={workdir}", "--split=test", "--checkpoint=last")
+    launch("merge", f"--workdir={workdir}", f"--output={output}", "--checkpoint=last")
+    assert "holds a training already" in refuse(
+        "merge", f"--workdir={workdir}", f"--output={output}"
+    )
+    launch("evaluate", f"--workdir={output}", "--split=test")
+    apart, whole = (
+        (folder / "eval" / "test" / "utterances.jsonl").read_text() for folder in (workdir, output)
+    )
+    assert apart == whole
+    assert "nothing to merge" in refuse("merge", f"--workdir={output}", f"--output={packs / 'x'}")
+
+
+def test_another_model_is_refused_with_both_sides(packs, hubert):
+    flags = flags_of(
+        packs,
+        "configs/finetune.py:smoke",
+        f"--config.init.workdir={hubert}",
+        "--config.model.encoder.mlp_dim=48",
+    )
+    said = refuse("train", *flags, f"--workdir={packs / 'other'}")
+    assert "holds another model; here and not there" in said
+    assert "encoder/layers/first_mlp/" in said
+
+
+def test_a_pretrained_encoder_transcribes_nothing(hubert):
+    said = refuse("evaluate", f"--workdir={hubert}", "--split=validation")
+    assert "recognises no words: fine-tune it" in said
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text")
+    rng = np.random.default_rng(0)
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    lines = [" ".join(rng.choice(words, rng.integers(3, 9))) for _ in range(1200)]
+    (folder / "lines.txt").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["causal", "mlm", "mlm,decoder"])
+def test_text_alone_is_learned_from(kind, text):
+    workdir = text / kind
+    flags = (
+        f"--config=configs/text.py:{kind},smoke",
+        f"--config.corpus.options.path={text / 'lines.txt'}",
+        "--config.text.tokenizer=character",
+        f"--workdir={workdir}",
+    )
+    for steps in (2, 4):
+        launch("train", *flags, *FEW_STEPS, f"--config.train.num_steps={steps}")
+    assert np.isfinite(metrics(workdir)[-1]["validation/loss"])
