@@ -14,7 +14,7 @@ from jasr.evaluation.picture import Picture
 from jasr.evaluation.scoring import UtteranceScore
 from jasr.experiment.recognition import Recognition
 from jasr.text.tokenizer import Tokenizer
-from jasr.types import Batch, Padded
+from jasr.types import Batch, Padded, path_of
 
 PICTURED = 4
 SHOWN_TOKENS = 24
@@ -68,7 +68,11 @@ def _look(
         ctc = outputs.get("ctc")
         posteriors = None if ctc is None else Padded(jax.nn.softmax(ctc.values), ctc.mask)
         # [layers, B, heads, tokens, frames]: the last layer, its heads averaged.
-        attention = [jnp.mean(weights[-1], axis=1) for weights in jax.tree.leaves(looked)]
+        attention = [
+            jnp.mean(weights[-1], axis=1)
+            for path, weights in jax.tree_util.tree_leaves_with_path(looked)
+            if "attention" in path_of(path).split("/")
+        ]
         return model.log_mel(batch.audio), posteriors, attention[0] if attention else None
 
     with recognition.placement.active():
