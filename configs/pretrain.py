@@ -4,7 +4,8 @@
     python -m launch.train   --config=configs/pretrain.py:bestrq --workdir=runs/bestrq
 
 Arguments: contrastive, bestrq, hubert or data2vec, what is predicted of masked frames (hubert: its
-clusters are found by launch.prepare too); smoke (a minute on two cores).
+clusters are found by launch.prepare too); waveform (instead of log-mel features; for a GPU); smoke
+(a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +19,7 @@ PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
 
 
 def get_config(arg: str = "bestrq") -> ConfigDict:
-    words = parse_argument(arg, (*OBJECTIVES, "smoke"))
+    words = parse_argument(arg, (*OBJECTIVES, "waveform", "smoke"))
     chosen = [name for name in OBJECTIVES if name in words]
     if len(chosen) != 1:
         raise UserError(f"config argument {arg!r}: give one of {', '.join(OBJECTIVES)}")
@@ -39,6 +40,11 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
         }
     )
     OBJECTIVES[chosen[0]](config)
+    if "waveform" in words:
+        config.model.log_mel = ConfigDict({"name": "waveform"})
+        config.model.encoder.stem = "wav2vec2"
+        # Frames of 20 ms, twice as many.
+        config.model.span_mask.update({"start_probability": 0.065, "span_length": 10})
     if "smoke" in words:
         make_smoke(config)
         config.evaluators.probe.num_steps = 5

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from flax import linen as nn
 
 from jasr.audio.log_mel import LogMel, WhisperLogMel
+from jasr.audio.raw_waveform import RawWaveform
 from jasr.audio.spec_augment import SpecAugment
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct, construct_named
@@ -26,7 +27,7 @@ from jasr.models.recognizer import Recognizer
 from jasr.models.transformer_decoder import TransformerDecoder
 from jasr.models.transformer_encoder import TransformerEncoder
 
-LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel}
+LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel, "waveform": RawWaveform}
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
 DECODERS = {"transformer": TransformerDecoder}
 HEADS = {"best_rq": BestRQ, "contrastive": Contrastive, "data2vec": Data2Vec, "units": Units}
@@ -88,7 +89,7 @@ def needs_text(config: Mapping[str, Any]) -> bool:
 
 def build_log_mel(
     config: Mapping[str, Any], statistics: Mapping[str, list[float]] | None
-) -> LogMel | WhisperLogMel:
+) -> LogMel | WhisperLogMel | RawWaveform:
     """The front end of config.model.log_mel.
 
     statistics: "mean" and "std" of each mel band over the training audio, where the front end

@@ -21,6 +21,7 @@ from jasr.layers.choices import choose
 from jasr.layers.feed_forward import POINTWISE
 from jasr.layers.linear import Linear, fan_in_normal
 from jasr.layers.parameter import parameter
+from jasr.layers.waveform_stem import WaveformStem
 from jasr.types import Padded
 
 KERNEL_SIZE = 3
@@ -149,6 +150,7 @@ STEMS: Mapping[str, partial[Any]] = MappingProxyType(
         "conv1d_4x": partial(ConvStack1d, (2, 2)),
         "conv1d_8x": partial(ConvStack1d, (2, 2, 2)),
         "conv2d_4x": partial(ConvStack2d, (2, 2)),
+        "wav2vec2": partial(WaveformStem, (5, 2, 2, 2, 2, 2, 2)),
     }
 )
 

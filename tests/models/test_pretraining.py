@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from tiny_models import NUM_MELS, SIZES, Frames, draw, make_batch, quick_jit
 
+from jasr.audio.raw_waveform import RawWaveform
 from jasr.errors import UserError
+from jasr.layers.waveform_stem import WaveformStem
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.pretraining.best_rq import BestRQ
 from jasr.models.pretraining.clusters import Cepstra, Clusters, TeacherLayer
@@ -353,3 +355,53 @@ def test_diversity_is_that_of_transformers(wav2vec):
     terms = CodeDiversity("contrastive")(outputs, make_batch([128, 128], [1, 1]))
     np.testing.assert_allclose(terms.loss.mean(), expected, rtol=1e-4)
     np.testing.assert_allclose(terms.metrics["perplexity"].value, float(perplexity), rtol=1e-4)
+
+
+def test_the_waveform_stem_is_that_of_transformers(wav2vec):
+    theirs, _, _, extracted, _, _ = wav2vec
+    stem = WaveformStem(strides=(5, 4, 2), embed_dim=32, channels=24, widths=(10, 8, 4))
+    weights = {name: value.detach().numpy() for name, value in theirs.named_parameters()}
+    convolutions = "wav2vec2.feature_extractor.conv_layers"
+    projection = "wav2vec2.feature_projection"
+    params = {
+        "final_norm": {
+            "scale": weights[f"{projection}.layer_norm.weight"],
+            "bias": weights[f"{projection}.layer_norm.bias"],
+        },
+        "project": {
+            "kernel": weights[f"{projection}.projection.weight"].T,
+            "bias": weights[f"{projection}.projection.bias"],
+        },
+    }
+    for number in range(3):
+        kernel = weights[f"{convolutions}.{number}.conv.weight"].transpose(2, 1, 0)
+        params[f"conv_{number}_kernel"] = kernel
+        bias = weights.get(f"{convolutions}.{number}.conv.bias", np.zeros(24))
+        params[f"conv_{number}_bias"] = bias
+        params[f"norm_{number}"] = {
+            "scale": weights[f"{convolutions}.{number}.layer_norm.weight"],
+            "bias": weights[f"{convolutions}.{number}.layer_norm.bias"],
+        }
+    torch = pytest.importorskip("torch")
+    audio = np.random.default_rng(0).normal(size=(2, 4000)).astype(np.float32)
+    with torch.no_grad():
+        features = theirs.wav2vec2.feature_extractor(torch.tensor(audio)).transpose(1, 2)
+        expected, _ = theirs.wav2vec2.feature_projection(features)
+        lengths = theirs._get_feat_extract_output_lengths(torch.tensor([4000, 2500]))
+    real = np.arange(4000) < np.array([4000, 2500])[:, None]
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
+    ours = stem.apply({"params": params}, Padded(jnp.array(audio)[..., None], jnp.array(real)))
+    np.testing.assert_allclose(ours.values, expected.numpy(), atol=2e-4)
+    assert ours.mask.sum(axis=1).tolist() == lengths.tolist()
+    assert extracted.shape[1] == ours.values.shape[1]
+
+
+def test_a_waveform_is_scaled_by_its_real_samples():
+    audio = np.random.default_rng(0).normal(3.0, 2.0, (2, 50)).astype(np.float32)
+    mask = np.arange(50) < np.array([50, 20])[:, None]
+    scaled = RawWaveform()(Padded(jnp.array(audio), jnp.array(mask)))
+    for row, length in enumerate((50, 20)):
+        real = np.asarray(scaled.values)[row, :length, 0]
+        assert real.mean() == pytest.approx(0, abs=1e-5)
+        assert real.std() == pytest.approx(1, abs=1e-4)
+    assert not np.any(np.asarray(scaled.values)[~mask])
