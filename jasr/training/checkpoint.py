@@ -26,6 +26,10 @@ from jasr.training.state import TrainState
 from jasr.types import path_of
 
 
+# Under what name the figure is saved that says which checkpoint is best, whichever it is.
+DECIDING = "deciding"
+
+
 class DamagedCheckpoint(UserError):
     """A checkpoint that cannot be read: its step, and what is wrong."""
 
@@ -82,7 +86,7 @@ class Checkpoints:
             )
 
     def _goodness(self, metrics: dict[str, float]) -> float:
-        return -metrics[self._metric]
+        return -metrics[DECIDING]
 
     def latest_step(self) -> int | None:
         """The last finished checkpoint's step; None if there is none."""
@@ -98,7 +102,7 @@ class Checkpoints:
         return None if best is None or math.isinf(self._metric_of(best)) else best
 
     def _metric_of(self, step: int) -> float:
-        return self._manager.metrics(step)[self._metric]
+        return self._manager.metrics(step)[DECIDING]
 
     def save(
         self, state: TrainState, meta: dict[str, Any], metrics: dict[str, float] | None
@@ -116,7 +120,9 @@ class Checkpoints:
         )
         with _named_failures(self._folder):
             # A step that was not evaluated is worse than any that was.
-            self._manager.save(step, args=items, metrics=metrics or {self._metric: math.inf})
+            deciding = math.inf if metrics is None else metrics[self._metric]
+            saved = {**(metrics or {}), DECIDING: deciding}
+            self._manager.save(step, args=items, metrics=saved)
 
     def read_meta(self, step: int) -> dict[str, Any]:
         """What was saved beside the state; raises UserError if it cannot be read."""
