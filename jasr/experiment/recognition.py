@@ -13,7 +13,7 @@ from jasr.experiment.data import empty_batch, eval_plan
 from jasr.experiment.model import build_recognizer
 from jasr.experiment.workdir import Meta
 from jasr.models.recognizer import Recognizer
-from jasr.pipeline.loader import LoadedBatch, load_batches
+from jasr.pipeline.loader import LoadedBatch, load_all
 from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import Tokenizer
@@ -129,13 +129,11 @@ class Recognition:
             self.normalize,
             multiple_of=self.placement.row_shards,
         )
-        return load_batches(
+        return load_all(
             corpus,
             plan,
             self.tokenizer,
             self.normalize,
-            start_step=0,
-            stop_step=len(plan),
             num_workers=self.meta.config["data"]["num_workers"],
             share=self.placement.row_share,
         )

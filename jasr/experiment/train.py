@@ -19,7 +19,8 @@ from jasr.experiment.adapt import adapt
 from jasr.experiment.clusters import describe, load_clusters
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_tokenizer, empty_batch, statistics_of, train_plan
-from jasr.experiment.evaluators import Run, build_evaluators
+from jasr.experiment.evaluators.registry import build_evaluators
+from jasr.experiment.evaluators.run import Run
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.warm_start import WarmStart

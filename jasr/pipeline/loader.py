@@ -100,6 +100,28 @@ def load_batches(
     return _assembled(ahead, corpus.sample_rate)
 
 
+def load_all(
+    corpus: Corpus,
+    plan: EvalPlan,
+    tokenizer: Tokenizer | None,
+    normalize: Normalize,
+    *,
+    num_workers: int = 0,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[LoadedBatch]:
+    """Every batch of an evaluation; as `load_batches`."""
+    return load_batches(
+        corpus,
+        plan,
+        tokenizer,
+        normalize,
+        start_step=0,
+        stop_step=len(plan),
+        num_workers=num_workers,
+        share=share,
+    )
+
+
 def _in_threads(steps: grain.MapDataset) -> grain.IterDataset:
     return steps.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
 

@@ -25,7 +25,6 @@ from jasr.training.checksum import checksums
 from jasr.training.state import TrainState
 from jasr.types import path_of
 
-
 # Under what name the figure is saved that says which checkpoint is best, whichever it is.
 DECIDING = "deciding"
 

@@ -17,7 +17,7 @@ from jasr.decoding.ctc_greedy import ctc_greedy
 from jasr.experiment.data import in_order
 from jasr.models.pretraining.masked_speech import layer_outputs
 from jasr.objectives.ctc import CTC
-from jasr.pipeline.loader import load_batches
+from jasr.pipeline.loader import load_all
 from jasr.pipeline.usable import select_usable
 from jasr.sharding.hosts import whole
 from jasr.sharding.placement import Placement
@@ -54,15 +54,7 @@ class Frames:
         )
         shards = self.placement.row_shards
         plan = in_order(config["evaluation"], selection, multiple_of=shards)
-        batches = load_batches(
-            corpus,
-            plan,
-            tokenizer,
-            normalize,
-            start_step=0,
-            stop_step=len(plan),
-            share=self.placement.row_share,
-        )
+        batches = load_all(corpus, plan, tokenizer, normalize, share=self.placement.row_share)
         parts = []
         run = jax.jit(self._frames)
         for loaded in batches:

@@ -1,0 +1,1 @@
+"""What is asked of a model during its training; a file each."""

@@ -1,0 +1,33 @@
+"""Error rates of a recogniser."""
+
+import dataclasses
+from collections.abc import Callable
+
+from jasr.evaluation.recognition import score
+from jasr.evaluation.scoring import summarize
+from jasr.experiment.evaluators.run import Figures, Run
+from jasr.experiment.recognition import Recognition
+from jasr.training.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Recognized:
+    """Word and character error rate, "wer" and "cer", by the search of config.decoding."""
+
+    def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
+        recognition = Recognition.build(run.meta, run.placement)
+
+        def evaluate(state: TrainState) -> Figures:
+            hypotheses, seconds = recognition.recognize(
+                run.params_of(state), run.corpus, run.report
+            )
+            summary = summarize(
+                score(run.corpus.utterances, hypotheses, recognition.normalize),
+                normalizer=run.meta.config["text"]["normalizer"],
+                decoding=recognition.name,
+                step=int(state.step),
+                seconds=seconds,
+            )
+            return {name: summary[name] for name in ("wer", "cer")}
+
+        return evaluate
