@@ -30,6 +30,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.lora = ConfigDict(
             {"parameters": ("attention/(query|value)/kernel",), "rank": 8, "alpha": 16.0}
         )
+        config.optimizer.no_weight_decay = ("bias$",)
     if "smoke" in words:
         make_smoke(config)
     return config

@@ -170,7 +170,14 @@ def _planned(
             raise
         needed, there = (float(size) * 2**30 for size in excess.groups())
         raise DoesNotFit(config, title, needed=needed, there=there) from error
-    program = Program.parse(compiled.as_text() or "")
+    try:
+        program = Program.parse(compiled.as_text() or "")
+    except jax.errors.JaxRuntimeError as error:
+        raise UserError(
+            f"a step of {title} is compiled, but XLA cannot write out what it made, so nothing can "
+            f"be counted ({str(error).splitlines()[0]}): choose another config.data.batch_seconds "
+            f"or config.mesh"
+        ) from error
     with placement.active():
         carried_out = matmul_flops(step.take, step.abstract, batch)
     analysis: Any = compiled.cost_analysis()
