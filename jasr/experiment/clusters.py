@@ -109,7 +109,9 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
         statistics = statistics_of(config["model"]["log_mel"], corpus)
     clusters, variables = describe(config, statistics)
     frames = _sample(config, corpus, clusters.describe, variables, chosen)
-    mean, std = frames.mean(axis=0), frames.std(axis=0) + 1e-6
+    # One scale for all: features that vary most are to count most.
+    mean = frames.mean(axis=0)
+    std = np.sqrt(np.mean((frames - mean) ** 2)) + 1e-6
     found = MiniBatchKMeans(
         chosen.num_clusters, batch_size=10_000, n_init=5, random_state=chosen.seed
     ).fit((frames - mean) / std)

@@ -48,7 +48,7 @@ def variables(batch):
         "params": draw(make_model(), batch)["params"],
         "clusters": {
             "mean": np.zeros(3, np.float32),
-            "std": np.ones(3, np.float32),
+            "std": np.float32(1),
             "centroids": rng.normal(size=(5, 3)).astype(np.float32),
         },
     }

@@ -54,7 +54,7 @@ def given_clusters(seed=3):
     rng = np.random.default_rng(seed)
     return {
         "mean": rng.normal(size=12).astype(np.float32),
-        "std": rng.uniform(0.5, 1.5, 12).astype(np.float32),
+        "std": np.float32(1.7),
         "centroids": rng.normal(size=(6, 12)).astype(np.float32),
     }
 

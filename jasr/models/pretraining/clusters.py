@@ -78,8 +78,8 @@ class TeacherLayer:
 class Clusters:
     """(variables, audio [B, samples]) -> the cluster of every frame.
 
-    variables: "mean" and "std" [features], "centroids" [clusters, features] of scaled
-               descriptions, and what the description needs.
+    variables: "mean" [features], "std", one for all features, "centroids" [clusters, features] of
+               scaled descriptions, and what the description needs.
     """
 
     describe: Description
@@ -90,7 +90,7 @@ class Clusters:
         return self.nearest(variables, self.scaled(variables, audio))
 
     def scaled(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
-        """Descriptions of frames, [B, T, features], of mean 0 and variance 1 over the corpus."""
+        """Descriptions of frames, [B, T, features], each of mean 0 over the corpus."""
         described = self.describe(variables, audio)
         scaled = (described.values - variables["mean"]) / variables["std"]
         return Padded(scaled, described.mask)
