@@ -27,7 +27,7 @@ from jasr.training.state import (
     start_from,
 )
 from jasr.training.step import train_step
-from jasr.types import Batch
+from jasr.types import Batch, path_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,7 @@ class TrainingStep:
     measured: (state, batch) -> raw terms, of a batch that nothing is learned from; compiled too.
     abstract: shapes, dtypes and shardings of the state.
     weights:  step -> the weight of each objective.
+    token_axes: of each parameter with a row a token, by its path, the axis.
     create:   seed -> the first state; start_from: the same with given parameters.
     """
 
@@ -52,6 +53,7 @@ class TrainingStep:
     model: nn.Module
     weights: Callable[[Any], dict[str, Any]]
     frozen: Mapping[str, Any]
+    token_axes: Mapping[str, int]
 
     @classmethod
     def build(
@@ -99,6 +101,7 @@ class TrainingStep:
             model=model,
             weights=objective.weights,
             frozen=frozen,
+            token_axes=_token_axes(nn.get_partition_spec(boxed)),
             start_from=lambda params, seed: start_from(params, optimizer, abstract, seed=seed),
         )
 
@@ -108,6 +111,11 @@ class TrainingStep:
             self.model.apply, train=False, rngs={"augment": jax.random.key(0)}
         )
         return 3 * matmul_flops(forward, variables_of(self.abstract, self.frozen), batch)
+
+
+def _token_axes(specs: Any) -> dict[str, int]:
+    named = jax.tree_util.tree_leaves_with_path(specs, is_leaf=lambda x: isinstance(x, tuple))
+    return {path_of(path): spec.index("vocab") for path, spec in named if "vocab" in spec}
 
 
 def build_optimizer(

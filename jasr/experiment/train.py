@@ -23,7 +23,7 @@ from jasr.experiment.evaluators.registry import build_evaluators
 from jasr.experiment.evaluators.run import Run
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
-from jasr.experiment.warm_start import WarmStart
+from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta, claim
 from jasr.models.adapted import merged
 from jasr.models.pretraining.clusters import Clusters
@@ -110,7 +110,7 @@ def _train(
     if latest is None:
         state = step.create(config["seed"])
         if config["init"]["workdir"] and not config["lora"]:
-            state = step.start_from(_warm_parameters(config["init"], state), config["seed"])
+            state = step.start_from(_warm_parameters(meta, step, state), config["seed"])
     else:
         state = checkpoints.restore(latest, step.abstract)
         logging.info("resumed from step %d of %s", latest, folder)
@@ -236,9 +236,16 @@ def _found_in(corpus: Corpus, config: Mapping[str, Any]) -> dict[str, Any]:
     return {"tokenizer": tokenizer, "statistics": statistics}
 
 
-def _warm_parameters(init: Mapping[str, Any], state: TrainState) -> Any:
+def _warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
+    init = meta.config["init"]
     with _other_training(init) as other:
-        return construct(WarmStart, init, "config.init").parameters(other, state.params)
+        saved = other.read_meta(other.find(init["checkpoint"]))
+        vocabulary = None
+        if saved["tokenizer"] and meta.tokenizer and saved["tokenizer"] != meta.tokenizer.to_dict():
+            there = tokenizer_from_dict(saved["tokenizer"])
+            vocabulary = SharedTokens.of(there, meta.tokenizer, step.token_axes)
+        start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
+        return start.parameters(other, state.params)
 
 
 def _other_training(init: Mapping[str, Any]) -> contextlib.closing[Checkpoints]:

@@ -2,22 +2,55 @@
 
 there  ──▶ renamed ──▶ the parameter of that name here      loaded
        └─▶ none of that name                                left, if config.init.left allows it
+       └─▶ of that name, with a row a token: the rows of tokens that both have
 here   ──▶ none of that name or shape there                 new, if config.init.new allows it
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jasr.errors import UserError
 from jasr.sharding import hosts
+from jasr.text.tokenizer import Tokenizer
 from jasr.training.checkpoint import Checkpoints
 from jasr.types import path_of
 
 SHOWN = 12
+
+
+@dataclass(frozen=True)
+class SharedTokens:
+    """Tokens of two vocabularies that have one name.
+
+    there, here: their ids in each; axes: of the parameters here with a row a token, the axis.
+    """
+
+    there: tuple[int, ...]
+    here: tuple[int, ...]
+    size: int
+    axes: Mapping[str, int]
+
+    @classmethod
+    def of(cls, there: Tokenizer, here: Tokenizer, axes: Mapping[str, int]) -> "SharedTokens":
+        id_there = {name: id for id, name in enumerate(there.names())}
+        names = here.names()
+        shared = [id for id, name in enumerate(names) if name in id_there]
+        ids_there = tuple(id_there[names[id]] for id in shared)
+        return cls(ids_there, tuple(shared), len(names), axes)
+
+    def copied(self, old: jax.Array, drawn: jax.Array, axis: int) -> jax.Array:
+        """`drawn` with the rows of shared tokens from `old`."""
+        rows = jnp.take(old, jnp.asarray(self.there), axis=axis)
+        place = (slice(None),) * axis + (jnp.asarray(self.here),)
+        return drawn.at[place].set(rows.astype(drawn.dtype))
+
+    def __str__(self) -> str:
+        return f"{len(self.here)} of {self.size} tokens' rows"
 
 
 @dataclass(frozen=True)
@@ -28,6 +61,7 @@ class WarmStart:
     rename:     regular expression over a parameter's path there -> what to put in its place.
     new:        regular expressions of parameters here that need not be there.
     left:       regular expressions of parameters there that need not be here.
+    vocabulary: tokens that both have, where the two do not have the same.
     """
 
     workdir: str
@@ -35,16 +69,28 @@ class WarmStart:
     rename: Mapping[str, str] | None = None
     new: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    vocabulary: SharedTokens | None = None
 
     def parameters(self, checkpoints: Checkpoints, drawn: Any) -> Any:
-        """`drawn`, with every parameter replaced that the other training has; as `load`."""
+        """`drawn`, with every parameter replaced that the other training has; as `load`.
+
+        Of parameters with a row a token, the rows of tokens that both have are replaced.
+        """
         loaded = self.load(checkpoints, drawn)
+        here = _by_path(drawn)
+        by_token = self._by_token(checkpoints, here)
+        placed = {source: here[path].sharding for path, (source, _) in by_token.items()}
+        step = checkpoints.find(self.checkpoint)
+        rows = checkpoints.restore_some_params(step, placed)
+        for path, (source, axis) in by_token.items():
+            assert self.vocabulary is not None, "it has said which"
+            loaded[path] = self.vocabulary.copied(rows[source], here[path], axis)
         return jax.tree_util.tree_map_with_path(
             lambda path, leaf: loaded.get(path_of(path), leaf), drawn
         )
 
     def load(self, checkpoints: Checkpoints, wanted: Any) -> dict[str, jax.Array]:
-        """The parameters that the other training has, by their path here.
+        """The parameters that the other training has whole, by their path here.
 
         wanted: arrays, or shapes with shardings, of all parameters here.
         Says what was loaded, left and new. Raises UserError, listing both sides, for a parameter
@@ -52,23 +98,46 @@ class WarmStart:
         """
         step = checkpoints.find(self.checkpoint)
         there = checkpoints.params_shapes(step)
-        source_of = {self._renamed(path): path for path in there}
-        here = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(wanted)}
+        source_of = self._sources(there)
+        here = _by_path(wanted)
+        by_token = self._by_token(checkpoints, here)
         shared = {
             path: source_of[path]
             for path, leaf in here.items()
-            if path in source_of and there[source_of[path]] == leaf.shape
+            if path in source_of and path not in by_token and there[source_of[path]] == leaf.shape
         }
-        new = [path for path in here if path not in shared]
-        left = [path for path in there if path not in shared.values()]
+        found = {*shared.values(), *(source for source, _ in by_token.values())}
+        new = [path for path in here if path not in shared and path not in by_token]
+        left = [path for path in there if path not in found]
         self._must_be_allowed(new, left, here, there)
         placed = {shared[path]: leaf.sharding for path, leaf in here.items() if path in shared}
         saved = checkpoints.restore_some_params(step, placed)
+        rows = f"; {self.vocabulary} of: {_listed(list(by_token))}" if by_token else ""
         hosts.say(
-            f"parameters of step {step} of {self.workdir}: {len(shared)} loaded; "
+            f"parameters of step {step} of {self.workdir}: {len(shared)} loaded{rows}; "
             f"new: {_listed(new)}; left: {_listed(left)}"
         )
         return {path: saved[source] for path, source in shared.items()}
+
+    def _sources(self, there: Iterable[str]) -> dict[str, str]:
+        """The path there of each parameter, by its path here."""
+        return {self._renamed(path): path for path in there}
+
+    def _by_token(
+        self, checkpoints: Checkpoints, here: Mapping[str, Any]
+    ) -> dict[str, tuple[str, int]]:
+        """Path there, and the axis of tokens, of each parameter with a row a token."""
+        if self.vocabulary is None:
+            return {}
+        there = checkpoints.params_shapes(checkpoints.find(self.checkpoint))
+        source_of = self._sources(there)
+        return {
+            path: (source_of[path], axis)
+            for path, axis in self.vocabulary.axes.items()
+            if path in source_of
+            and path in here
+            and _without(there[source_of[path]], axis) == _without(here[path].shape, axis)
+        }
 
     def _renamed(self, path: str) -> str:
         for pattern, replacement in (self.rename or {}).items():
@@ -105,3 +174,11 @@ def _listed(paths: list[str]) -> str:
         return "none"
     shown = ", ".join(paths[:SHOWN])
     return f"{len(paths)} ({shown}{' ...' if len(paths) > SHOWN else ''})"
+
+
+def _by_path(tree: Any) -> dict[str, Any]:
+    return {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return (*shape[:axis], *shape[axis + 1 :])

@@ -23,6 +23,9 @@ class ByteUnits(Units):
     def decode(self, units: Sequence[int]) -> str:
         return bytes(units).decode("utf-8", errors="replace")
 
+    def names(self) -> list[str]:
+        return [f"<{byte:02x}>" for byte in range(256)]
+
     def to_dict(self) -> dict[str, Any]:
         return {"kind": KIND}
 

@@ -29,6 +29,9 @@ class CharacterUnits(Units):
     def decode(self, units: Sequence[int]) -> str:
         return "".join(self.characters[unit] for unit in units)
 
+    def names(self) -> list[str]:
+        return list(self.characters)
+
     def to_dict(self) -> dict[str, Any]:
         return {"kind": KIND, "characters": self.characters}
 

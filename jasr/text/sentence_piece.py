@@ -42,6 +42,9 @@ class SentencePieceUnits(Units):
     def decode(self, units: Sequence[int]) -> str:
         return self._processor.decode([unit + 1 for unit in units])
 
+    def names(self) -> list[str]:
+        return [self._processor.id_to_piece(unit + 1) for unit in range(self.size)]
+
     def to_dict(self) -> dict[str, Any]:
         return {"kind": self.kind, "model": base64.b64encode(self.model).decode("ascii")}
 

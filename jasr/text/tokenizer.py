@@ -46,6 +46,10 @@ class Tokenizer:
         """The text of token ids; special ones are passed over."""
         return self.units.decode([int(id) - NUM_SPECIALS for id in ids if id >= NUM_SPECIALS])
 
+    def names(self) -> list[str]:
+        """What each token id stands for."""
+        return ["<blank>", "<start>", "<end>", *self.units.names()]
+
     def to_dict(self) -> dict[str, Any]:
         """All of the tokenizer, as JSON can hold it."""
         return self.units.to_dict()

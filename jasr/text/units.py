@@ -24,6 +24,10 @@ class Units(ABC):
         """The text of unit numbers."""
 
     @abstractmethod
+    def names(self) -> list[str]:
+        """What each unit stands for; the same in other units of the kind."""
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold, and the units can be made from again; "kind" says by whom."""
 

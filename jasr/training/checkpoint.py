@@ -177,6 +177,8 @@ class Checkpoints:
 
         Raises UserError if the checkpoint is damaged or lacks one of them.
         """
+        if not shardings:
+            return {}
         saved = self._saved_params(step)
         absent = [path for path in shardings if path not in saved]
         if absent:

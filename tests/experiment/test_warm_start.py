@@ -6,7 +6,8 @@ import pytest
 from jax.sharding import SingleDeviceSharding
 
 from jasr.errors import UserError
-from jasr.experiment.warm_start import WarmStart
+from jasr.experiment.warm_start import SharedTokens, WarmStart
+from jasr.text.tokenizer import train_tokenizer
 from jasr.training.checkpoint import Checkpoints
 from jasr.training.state import TrainState
 
@@ -82,3 +83,35 @@ def test_names_are_mapped(there, tmp_path):
 def test_a_wrong_expression_is_named(there, tmp_path):
     with pytest.raises(UserError, match=r"config.init.new: '\(' is not a regular expression"):
         WarmStart(str(tmp_path), new=("(",)).parameters(there, params(**DRAWN))
+
+
+def test_rows_of_tokens_that_both_have_are_copied(tmp_path, capsys):
+    old = train_tokenizer("character", ["abde"], vocab_size=0)
+    new = train_tokenizer("character", ["cdbx"], vocab_size=0)
+    here = SingleDeviceSharding(jax.devices()[0])
+
+    def head(kernel):
+        return {"ctc_head": {"kernel": jax.device_put(np.asarray(kernel, np.float32), here)}}
+
+    checkpoints = Checkpoints(tmp_path)
+    kernel = np.arange(14).reshape(2, 7)
+    state = TrainState(
+        step=np.int32(1),
+        nonfinite=np.int32(0),
+        seed=np.uint32(0),
+        params=head(kernel),
+        opt_state={},
+    )
+    checkpoints.save(state, {}, None)
+    checkpoints.wait()
+    shared = SharedTokens.of(old, new, {"ctc_head/kernel": 1})
+    start = WarmStart(str(tmp_path), vocabulary=shared)
+    started = start.parameters(checkpoints, head(np.full((2, 7), -1.0)))
+    checkpoints.close()
+    found = np.asarray(started["ctc_head"]["kernel"])
+    # blank, start, end, then b c d x here, and a b d e there.
+    np.testing.assert_array_equal(found[:, :3], kernel[:, :3])
+    np.testing.assert_array_equal(found[:, 3], kernel[:, 4])
+    np.testing.assert_array_equal(found[:, 5], kernel[:, 5])
+    np.testing.assert_array_equal(found[:, [4, 6]], -1)
+    assert "5 of 7 tokens' rows of: 1 (ctc_head/kernel)" in capsys.readouterr().out
