@@ -37,9 +37,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model = encoder(num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads)
     add_decoder(config.model, num_layers=6)
     config.model.dtype = "bfloat16"
-    # Bytes moved are what bounds a step: which of the two moves fewer, by plan.
-    keeps_projections = "xlarge" in words and "conformer" not in words
-    config.model.encoder.remat = "projections" if keeps_projections else "attended"
+    config.model.encoder.remat = "attended"
     config.model.spec_augment.update({"time_masks": 10, "max_time_fraction": 0.05})
     config.objective = ConfigDict(
         {
