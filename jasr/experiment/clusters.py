@@ -17,7 +17,6 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float
-from sklearn.cluster import MiniBatchKMeans
 from tensorflow_datasets.core.constants import get_default_data_dir
 from tqdm import tqdm
 
@@ -99,6 +98,9 @@ def describe(
 
 def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     """Finds the clusters of a config's training audio, unless they are there; says what it did."""
+    # It takes a second to import, which only this needs.
+    from sklearn.cluster import MiniBatchKMeans
+
     path = _path(config, data_dir)
     if path.exists():
         return f"already prepared: {path}"

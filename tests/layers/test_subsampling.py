@@ -12,7 +12,7 @@ from jasr.types import Padded
 STRIDES = {"whisper": 2, "conv1d_4x": 4, "conv2d_4x": 4, "conv1d_8x": 8}
 
 
-@pytest.mark.parametrize("name", sorted(STEMS))
+@pytest.mark.parametrize("name", sorted(STRIDES))
 def test_a_short_recording_comes_out_as_if_alone(name):
     stem = STEMS[name](embed_dim=6, dtype="float32")
     apply = jax.jit(stem.apply)
@@ -27,6 +27,24 @@ def test_a_short_recording_comes_out_as_if_alone(name):
         alone = Padded(values[row : row + 1, :length], jnp.ones((1, length), bool))
         expected = apply(variables, alone).values[0]
         np.testing.assert_allclose(out.values[row, : len(expected)], expected, atol=1e-5)
+
+
+def test_a_short_waveform_comes_out_as_if_alone():
+    stem = STEMS["wav2vec2"](embed_dim=6, channels=8)
+    lengths = (1999, 1200, 399)
+    values = jax.random.normal(jax.random.key(0), (3, 1999, 1))
+    padded = Padded(values, jnp.arange(1999) < jnp.array(lengths)[:, None])
+    variables = nn.unbox(stem.init(jax.random.key(1), padded))
+    out = stem.apply(variables, padded)
+    # A frame sees 400 samples, and the next begins 320 later.
+    assert out.lengths().tolist() == [5, 3, 0]
+    alone = Padded(values[1:2, :1200], jnp.ones((1, 1200), bool))
+    expected = stem.apply(variables, alone).values[0]
+    np.testing.assert_allclose(out.values[1, :3], expected, atol=1e-5)
+
+
+def test_every_stem_is_tried():
+    assert set(STEMS) == {*STRIDES, "wav2vec2"}
 
 
 def test_convolution_is_that_of_torch():
