@@ -178,7 +178,8 @@ def _plan(
     normalize = normalizer(config["text"]["normalizer"])
     shards = placement.row_shards * config["train"]["microbatches"]
     if saved is None:
-        found = hosts.from_first(lambda: _found_in(corpus, config))
+        other = _meta_of_other(config["init"])
+        found = hosts.from_first(lambda: _found_in(corpus, config, other))
         meta = Meta(
             config,
             found["tokenizer"] and tokenizer_from_dict(found["tokenizer"]),
@@ -213,13 +214,19 @@ def _plan(
     return dataclasses.replace(meta, plan=plan.fingerprint), plan
 
 
-def _found_in(corpus: Corpus, config: Mapping[str, Any]) -> dict[str, Any]:
+def _meta_of_other(init: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was saved beside the parameters that a training starts from; nothing if from scratch."""
+    if not init["workdir"]:
+        return {}
+    with _other_training(init) as checkpoints:
+        return checkpoints.read_meta(checkpoints.find(init["checkpoint"]))
+
+
+def _found_in(
+    corpus: Corpus, config: Mapping[str, Any], other: Mapping[str, Any]
+) -> dict[str, Any]:
     """What training takes from its data before it begins, or from the training it starts from."""
-    init, log_mel = config["init"], config["model"].get("log_mel", {})
-    other = {}
-    if init["workdir"]:
-        with _other_training(init) as checkpoints:
-            other = checkpoints.read_meta(checkpoints.find(init["checkpoint"]))
+    log_mel = config["model"].get("log_mel", {})
     tokenizer = statistics = None
     if config["text"]["tokenizer"] == "init":
         tokenizer = other.get("tokenizer")
@@ -238,12 +245,11 @@ def _found_in(corpus: Corpus, config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
     init = meta.config["init"]
+    saved, vocabulary = _meta_of_other(init)["tokenizer"], None
+    if saved and meta.tokenizer and saved != meta.tokenizer.to_dict():
+        there = tokenizer_from_dict(saved)
+        vocabulary = SharedTokens.of(there, meta.tokenizer, step.token_axes)
     with _other_training(init) as other:
-        saved = other.read_meta(other.find(init["checkpoint"]))
-        vocabulary = None
-        if saved["tokenizer"] and meta.tokenizer and saved["tokenizer"] != meta.tokenizer.to_dict():
-            there = tokenizer_from_dict(saved["tokenizer"])
-            vocabulary = SharedTokens.of(there, meta.tokenizer, step.token_axes)
         start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
         return start.parameters(other, state.params)
 

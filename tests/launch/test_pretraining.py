@@ -106,6 +106,22 @@ def test_a_recogniser_starts_from_the_encoder(packs, hubert):
     assert "parameters of step" not in resumed
 
 
+def test_two_hosts_pretrain_and_start_from_it(packs, hubert):
+    """Average, clusters, probe and warm start, each process with half of every batch."""
+    del hubert  # it has prepared the corpora
+    hosts = ("--processes=2", "--restarts=0", "--")
+    mesh = ("--config.mesh.preset=fsdp", "--config.mesh.data=1", "--config.mesh.fsdp=0")
+    pretrain = flags_of(packs, "configs/pretrain.py:data2vec,smoke", *FEW_STEPS, *mesh)
+    workdir, fine = packs / "two", packs / "two-fine"
+    launch("pods.local", *hosts, "launch.train", *pretrain, f"--workdir={workdir}")
+    assert "validation/probe_cer" in metrics(workdir)[-1]
+    finetune = flags_of(packs, "configs/finetune.py:smoke", *FEW_STEPS, *mesh)
+    init = f"--config.init.workdir={workdir}"
+    said = launch("pods.local", *hosts, "launch.train", *finetune, init, f"--workdir={fine}")
+    assert said.count(f"parameters of step 4 of {workdir}") == 1
+    assert "validation/wer" in metrics(fine)[-1]
+
+
 def test_low_rank_changes_are_saved_apart_and_merged_on_request(packs, hubert):
     flags = flags_of(packs, "configs/finetune.py:lora,smoke", f"--config.init.workdir={hubert}")
     workdir, output = packs / "lora", packs / "merged"
