@@ -7,14 +7,18 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
 from jasr.corpora.catalogue import open_corpus
+from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
+from jasr.experiment.clusters import describe
 from jasr.experiment.data import empty_batch, order
-from jasr.experiment.model import build_model
+from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
+from jasr.models.pretraining.clusters import Clusters
 from jasr.pipeline.buckets import Bucket
-from jasr.pipeline.usable import Selection, indexed_samples
+from jasr.pipeline.usable import Selection, indexed_samples, select_audio
 from jasr.planning.hlo import Program
 from jasr.planning.roofline import Cost
 from jasr.planning.traffic import collective_bytes, memory_bytes
@@ -110,11 +114,13 @@ def plan_training(
         multiple_of=placement.row_shards * config["train"]["microbatches"],
     )
     vocabulary = _Vocabulary(config["text"]["vocab_size"] or CHARACTERS)
-    num_mels = config["model"]["log_mel"].get("num_mels", 80)
-    is_global = config["model"]["log_mel"].get("normalize") == "global"
+    log_mel = config["model"].get("log_mel", {})
+    num_mels, is_global = log_mel.get("num_mels", 80), log_mel.get("normalize") == "global"
     statistics = {"mean": [0.0] * num_mels, "std": [1.0] * num_mels} if is_global else None
-    model = build_model(config["model"], vocabulary, statistics)
-    step = TrainingStep.build(config, model, _batch(plan.buckets[0], placement), placement)
+    clusters, frozen = _clusters(config, statistics, placement)
+    model = build_model(config["model"], vocabulary, statistics, clusters)
+    first = _batch(plan.buckets[0], placement)
+    step = TrainingStep.build(config, model, first, placement, frozen)
     return TrainingPlan(
         parameters=sum(leaf.size for leaf in jax.tree.leaves(step.abstract.params)),
         devices=placement.mesh.size,
@@ -123,6 +129,23 @@ def plan_training(
         durations=durations,
         buckets=[_planned(config, step, bucket, placement) for bucket in plan.buckets],
     )
+
+
+def _clusters(
+    config: Mapping[str, Any], statistics: Mapping[str, list[float]] | None, placement: Placement
+) -> tuple[Clusters | None, Mapping[str, Any]]:
+    """The clusters that a model predicts, and the shapes of what of them is frozen."""
+    if not config["clusters"]:
+        return None, {}
+    clusters, variables = describe(config, statistics)
+    width = clusters.describe.num_features
+    shapes = {"mean": (width,), "std": (), "centroids": (clusters.num_clusters, width)}
+    found = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
+    placed = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement.replicated),
+        {**variables, **found},
+    )
+    return clusters, {"clusters": placed}
 
 
 def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selection, str]:
@@ -136,14 +159,22 @@ def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selecti
         origin = f"assumed uniform up to {longest:g} s, as no corpus {config['corpus']['name']!r} "
         origin += "is prepared here"
     else:
-        samples = np.asarray([indexed_samples(u, rate) for u in corpus.utterances])
-        inside = (samples >= data["min_seconds"] * rate) & (samples <= data["max_seconds"] * rate)
-        samples = samples[inside]
+        samples = _lengths(config, corpus)
         origin = f"those of {corpus.name}"
     a_second = PIECES_PER_SECOND if config["text"]["vocab_size"] else CHARACTERS_PER_SECOND
     tokens = np.minimum(np.ceil(samples / rate * a_second).astype(np.int64), data["max_tokens"])
     starts = np.zeros(len(samples), np.int64)
     return Selection(np.arange(len(samples)), samples, tokens, starts, rate), origin
+
+
+def _lengths(config: Mapping[str, Any], corpus: Corpus) -> Int[np.ndarray, " utterances"]:
+    """In samples, of what would be trained on."""
+    shortest, longest = config["data"]["min_seconds"], config["data"]["max_seconds"]
+    if not needs_text(config["model"]):
+        return select_audio(corpus, min_seconds=shortest, max_seconds=longest).num_samples
+    rate = corpus.sample_rate
+    samples = np.asarray([indexed_samples(u, rate) for u in corpus.utterances])
+    return samples[(samples >= shortest * rate) & (samples <= longest * rate)]
 
 
 def _batch(bucket: Bucket, placement: Placement) -> Batch:
@@ -179,7 +210,12 @@ def _planned(
             f"or config.mesh"
         ) from error
     with placement.active():
-        carried_out = matmul_flops(step.take, step.abstract, batch)
+        carried_out = matmul_flops(
+            lambda state, frozen, batch: step.take(state, batch, frozen=frozen),
+            step.abstract,
+            step.frozen,
+            batch,
+        )
     analysis: Any = compiled.cost_analysis()
     return PlannedBucket(
         title=title,

@@ -34,8 +34,8 @@ from jasr.types import Batch, path_of
 class TrainingStep:
     """The step of a config, on a placement.
 
-    take:     (state, batch) -> (state, metrics), pure.
-    compiled: the same, compiled for each shape of batch.
+    take:     (state, batch, frozen) -> (state, metrics), pure.
+    compiled: (state, batch) -> the same, compiled for each shape of batch.
     measured: (state, batch) -> raw terms, of a batch that nothing is learned from; compiled too.
     abstract: shapes, dtypes and shardings of the state.
     weights:  step -> the weight of each objective.

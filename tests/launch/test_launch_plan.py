@@ -43,6 +43,13 @@ def test_fsdp_sends_on_four_devices_what_two_and_the_formula_say():
     assert four / two == pytest.approx((3 / 4) / (1 / 2), rel=0.05)
 
 
+@pytest.mark.parametrize("config", ["pretrain.py:hubert", "pretrain.py:data2vec", "text.py:mlm"])
+def test_pretraining_is_planned_too(config, tmp_path):
+    flags = (f"--config=configs/{config},smoke", "--config.data.num_buckets=1", ALL_DEVICES)
+    printed = launch("plan", *flags, "--target=cpu:2", f"--data_dir={tmp_path}")
+    assert sent(printed)["all-reduce"] > 2 * parameters(printed)
+
+
 def test_what_cannot_be_a_target_is_refused():
     assert "expected cpu:N, or a TPU slice" in refuse("plan", *SMOKE, "--target=tpu")
 
