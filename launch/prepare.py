@@ -22,7 +22,7 @@ def main(_) -> None:
 
     for prepared in prepare_parts(_CONFIG.value.corpus, _SOURCE.value, _DATA_DIR.value):
         print(prepared.summary())
-    if _CONFIG.value.clusters:
+    if _CONFIG.value.get("clusters"):
         from jasr.experiment.clusters import prepare_clusters
 
         print(prepare_clusters(_CONFIG.value.to_dict(), _DATA_DIR.value))
