@@ -84,14 +84,16 @@ class TrainingStep:
         )
         return cls(
             take=take,
-            compiled=_compiled(config["train"]["compiler"], take, abstract, placement, frozen),
+            compiled=_compiled(
+                config["train"]["compiler"], take, abstract, placement, dict(frozen)
+            ),
             measured=Compiled(
                 jax.jit(
                     functools.partial(measure, model=model, objective=objective),
                     out_shardings=placement.replicated,
                 ),
                 "measurement",
-                frozen,
+                dict(frozen),
                 place=placement.shard_batch,
                 tracing=placement.active,
             ),

@@ -15,7 +15,7 @@ from launching import ROOT, launch, metrics
 
 PACKS = {"fsdd": "fsdd", "an4": "an4", "speechocean": "speechocean762"}
 # test_spine.py and test_pretraining.py take them through everything.
-ELSEWHERE = {"quickstart", "pretrain", "finetune", "text"}
+ELSEWHERE = {"quickstart", "pretrain", "finetune", "text", "gan"}
 WORDS = (
     "THE CAT SAT ON A MAT BY AN OLD MILL WHERE WATER RAN UNDER HEAVY STONES AND CHILDREN PLAYED "
     "WITH QUICK BROWN FOXES JUMPING OVER LAZY DOGS WHILE EVENING SETTLED UPON VALLEYS FAR BELOW"

@@ -191,3 +191,21 @@ def test_text_alone_is_learned_from(kind, text):
     for steps in (2, 4):
         launch("train", *flags, *FEW_STEPS, f"--config.train.num_steps={steps}")
     assert np.isfinite(metrics(workdir)[-1]["validation/loss"])
+
+
+def test_unpaired_speech_and_text_are_learned_from(tmp_path):
+    flags = ("--config=configs/gan.py:smoke", f"--data_dir={tmp_path / 'data'}")
+    launch("prepare", *flags)
+    for steps in (2, 4):
+        launch(
+            "train",
+            *flags,
+            *FEW_STEPS,
+            f"--config.train.num_steps={steps}",
+            f"--workdir={tmp_path}",
+        )
+    last = metrics(tmp_path)[-1]
+    assert last["validation/unit_error_rate"] > 0
+    assert 0 < last["validation/unit_usage"] <= 1
+    lines = [line for line in metrics(tmp_path) if "loss" in line]
+    assert {f"loss/{name}" for name in ("generator", "discriminator", "diversity")} <= set(lines[0])
