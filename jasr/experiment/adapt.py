@@ -10,7 +10,7 @@ import jax
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.data import empty_batch
-from jasr.experiment.warm_start import WarmStart
+from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta
 from jasr.models.adapted import Adapted, Kernel
 from jasr.sharding.placement import Placement
@@ -54,16 +54,23 @@ def adapt(
         nn.unbox(boxed),
         placement.parameters(boxed),
     )
-    with contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir")) as other:
-        step = meta.base_step if meta.base_step is not None else other.find(init["checkpoint"])
-        start = construct(WarmStart, {**init, "checkpoint": str(step)}, "config.init")
-        base = start.load(other, wanted)
     axes = {
         path_of(path): box.names
         for path, box in jax.tree_util.tree_leaves_with_path(
             boxed, is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)
         )
     }
+    token_axes = {path: names.index("vocab") for path, names in axes.items() if "vocab" in names}
+    with contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir")) as other:
+        step = meta.base_step if meta.base_step is not None else other.find(init["checkpoint"])
+        there = other.read_meta(step)["tokenizer"]
+        start = construct(
+            WarmStart,
+            {**init, "checkpoint": str(step)},
+            "config.init",
+            vocabulary=SharedTokens.between(there, meta.tokenizer, token_axes),
+        )
+        base = start.load(other, wanted)
     kernels = {
         path: Kernel.of(path, leaf.shape, axes[path])
         for path, leaf in base.items()

@@ -245,10 +245,8 @@ def _found_in(
 
 def _warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
     init = meta.config["init"]
-    saved, vocabulary = _meta_of_other(init)["tokenizer"], None
-    if saved and meta.tokenizer and saved != meta.tokenizer.to_dict():
-        there = tokenizer_from_dict(saved)
-        vocabulary = SharedTokens.of(there, meta.tokenizer, step.token_axes)
+    there = _meta_of_other(init)["tokenizer"]
+    vocabulary = SharedTokens.between(there, meta.tokenizer, step.token_axes)
     with _other_training(init) as other:
         start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
         return start.parameters(other, state.params)

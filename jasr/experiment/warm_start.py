@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from jasr.errors import UserError
 from jasr.sharding import hosts
-from jasr.text.tokenizer import Tokenizer
+from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
 from jasr.training.checkpoint import Checkpoints
 from jasr.types import path_of
 
@@ -36,7 +36,20 @@ class SharedTokens:
     axes: Mapping[str, int]
 
     @classmethod
+    def between(
+        cls,
+        there: Mapping[str, Any] | None,
+        here: Tokenizer | None,
+        axes: Mapping[str, int],
+    ) -> "SharedTokens | None":
+        """Of a saved tokenizer and this one; None where they are one, or either is missing."""
+        if there is None or here is None or there == here.to_dict():
+            return None
+        return cls.of(tokenizer_from_dict(dict(there)), here, axes)
+
+    @classmethod
     def of(cls, there: Tokenizer, here: Tokenizer, axes: Mapping[str, int]) -> "SharedTokens":
+        """Of two tokenizers."""
         id_there = {name: id for id, name in enumerate(there.names())}
         names = here.names()
         shared = [id for id, name in enumerate(names) if name in id_there]
