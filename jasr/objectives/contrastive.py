@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from jasr.layers.unit import unit
-from jasr.objectives.masked_prediction import perplexity
 from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.perplexity import perplexity
 from jasr.types import Batch, Outputs, Sum
 
 

@@ -4,9 +4,10 @@ import dataclasses
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.perplexity import perplexity
 from jasr.types import Batch, Outputs, Sum
 
 
@@ -52,9 +53,3 @@ def _sum(values: Array, counted: Array) -> Sum:
         value=jnp.sum(jnp.where(counted, values, 0), dtype=jnp.float32),
         count=jnp.sum(counted, dtype=jnp.float32),
     )
-
-
-def perplexity(weights: Float[Array, "... codes"]) -> Float[Array, "..."]:
-    """exp of the entropy of what the weights, normalised, are a distribution of."""
-    p = weights / jnp.maximum(jnp.sum(weights, axis=-1, keepdims=True), 1e-9)
-    return jnp.exp(-jnp.sum(p * jnp.log(jnp.maximum(p, 1e-9)), axis=-1))

@@ -1,0 +1,137 @@
+"""What a training starts from: its data, another training, or what it saved itself.
+
+its own checkpoint ──▶ config.init's checkpoint ──▶ from scratch      parameters
+its own meta       ──▶ config.init's meta       ──▶ the data          tokenizer, statistics
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from jasr.corpora.corpus import Corpus
+from jasr.errors import UserError
+from jasr.experiment.clusters import describe, load_clusters
+from jasr.experiment.construct import construct
+from jasr.experiment.data import build_tokenizer, statistics_of, train_plan
+from jasr.experiment.model import needs_text
+from jasr.experiment.step import TrainingStep
+from jasr.experiment.warm_start import SharedTokens, WarmStart
+from jasr.experiment.workdir import Meta
+from jasr.models.pretraining.clusters import Clusters
+from jasr.pipeline.plan import TrainPlan
+from jasr.sharding import hosts
+from jasr.sharding.placement import Placement
+from jasr.text.normalizer import normalizer
+from jasr.text.tokenizer import tokenizer_from_dict
+from jasr.training.checkpoint import Checkpoints, open_checkpoints
+from jasr.training.state import TrainState
+
+
+def meta_and_plan(
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    placement: Placement,
+    saved: Mapping[str, Any] | None,
+) -> tuple[Meta, TrainPlan]:
+    """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
+    normalize = normalizer(config["text"]["normalizer"])
+    shards = placement.row_shards * config["train"]["microbatches"]
+    if saved is None:
+        other = _meta_of_other(config["init"])
+        found = hosts.from_first(lambda: _found_in(corpus, config, other))
+        meta = Meta(
+            config,
+            found["tokenizer"] and tokenizer_from_dict(found["tokenizer"]),
+            found["statistics"],
+            plan="",
+            rows=shards,
+            data_dir=None,
+        )
+    else:
+        meta = dataclasses.replace(Meta.from_dict(saved), config=config)
+    plan = train_plan(
+        config["data"],
+        corpus,
+        meta.tokenizer,
+        normalize,
+        seed=config["seed"],
+        multiple_of=meta.rows,
+    )
+    if saved is not None and meta.plan != plan.fingerprint:
+        raise UserError(
+            f"corpus {corpus.name!r} is no longer what this workdir was trained on: prepare it "
+            f"from the source it had, or give another --workdir"
+        )
+    hosts.must_agree(plan.fingerprint, f"corpus {corpus.name!r}")
+    uneven = [bucket.batch_size for bucket in plan.buckets if bucket.batch_size % shards]
+    if uneven:
+        raise UserError(
+            f"this run began with batches in multiples of {meta.rows} rows, and one of "
+            f"{uneven[0]} cannot be split evenly over {shards} (config.mesh: data x fsdp, times "
+            f"config.train.microbatches): choose a mesh that divides it"
+        )
+    return dataclasses.replace(meta, plan=plan.fingerprint), plan
+
+
+def _meta_of_other(init: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was saved beside the parameters that a training starts from; nothing if from scratch."""
+    if not init["workdir"]:
+        return {}
+    with _other_training(init) as checkpoints:
+        return checkpoints.read_meta(checkpoints.find(init["checkpoint"]))
+
+
+def _found_in(
+    corpus: Corpus, config: Mapping[str, Any], other: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What training takes from its data before it begins, or from the training it starts from."""
+    log_mel = config["model"].get("log_mel", {})
+    tokenizer = statistics = None
+    if config["text"]["tokenizer"] == "init":
+        tokenizer = other.get("tokenizer")
+        if tokenizer is None:
+            raise UserError(
+                "config.text.tokenizer is 'init', and config.init.workdir names no training that "
+                "has a tokenizer"
+            )
+    elif needs_text(config["model"]):
+        normalize = normalizer(config["text"]["normalizer"])
+        tokenizer = build_tokenizer(config["text"], corpus, normalize).to_dict()
+    if log_mel.get("normalize") == "global":
+        statistics = other.get("statistics") or statistics_of(log_mel, corpus)
+    return {"tokenizer": tokenizer, "statistics": statistics}
+
+
+def warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
+    init = meta.config["init"]
+    there = _meta_of_other(init)["tokenizer"]
+    vocabulary = SharedTokens.between(there, meta.tokenizer, step.token_axes)
+    with _other_training(init) as other:
+        start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
+        return start.parameters(other, state.params)
+
+
+def _other_training(init: Mapping[str, Any]) -> contextlib.closing[Checkpoints]:
+    return contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir"))
+
+
+def predicted_clusters(
+    meta: Meta, data_dir: str | None
+) -> tuple[Clusters | None, Mapping[str, Any], Meta]:
+    """The clusters that the model predicts, if it does, what of them is frozen, and the meta that
+    says which they are.
+
+    Raises UserError where they are no longer those that the run began with.
+    """
+    if not meta.config["clusters"]:
+        return None, {}, meta
+    clusters, variables = describe(meta.config, meta.statistics)
+    found, fingerprint = load_clusters(meta.config, data_dir)
+    if meta.clusters not in ("", fingerprint):
+        raise UserError(
+            "the clusters are no longer those that this workdir was trained to predict: prepare "
+            "them from what they were, or give another --workdir"
+        )
+    frozen = {"clusters": {**variables, **found}}
+    return clusters, frozen, dataclasses.replace(meta, clusters=fingerprint)
