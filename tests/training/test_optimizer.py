@@ -94,6 +94,20 @@ def test_layer_decay_reaches_the_updates():
     np.testing.assert_allclose(updates["encoder"]["layers"]["kernel"][:, 0] / head, [0.25, 0.5])
 
 
+def test_a_group_has_an_optimizer_of_its_own():
+    other = Optimizer(learning_rate=LearningRate(0.5, 100, schedule="constant"), algorithm="lion")
+    plain, grouped = trained(steps=1), trained(steps=1, groups={"^head/": other})
+    kernel = PARAMS["encoder"]["kernel"]
+    # Adam's first step is of one size, whatever norm the gradient was clipped by.
+    np.testing.assert_allclose(plain["encoder"]["kernel"], grouped["encoder"]["kernel"], atol=1e-6)
+    assert not np.array_equal(plain["encoder"]["kernel"], kernel)
+    moved = np.abs(grouped["head"]["kernel"] - PARAMS["head"]["kernel"])
+    # Lion moves every parameter by the learning rate.
+    np.testing.assert_allclose(moved, 0.5, rtol=1e-4)
+    with pytest.raises(UserError, match="matches no parameter"):
+        trained(steps=1, groups={"^nowhere/": other})
+
+
 def test_the_average_follows_the_parameters():
     average = Average(decay=0.5, final_decay=1.0, decay_steps=2)
     optimizer = Optimizer(learning_rate=RATE, average=average).build(PARAMS, AXES)
