@@ -1,28 +1,41 @@
-"""Make a recogniser of an encoder that configs/pretrain.py trained.
+"""Make a recogniser of what was learned without transcripts.
 
     python -m launch.train    --config=configs/finetune.py:10 --config.init.workdir=runs/bestrq \\
                               --workdir=runs/fine
     python -m launch.evaluate --workdir=runs/fine --split=test
 
-Arguments: 1, 10 or 100, per cent of AN4's transcripts to learn from (100 if none is given); scratch
-(the same recogniser and data, and nothing learned before); lora (low-rank changes to attention, and
-all else frozen); smoke (a minute on two cores).
+Of an encoder that configs/pretrain.py trained, or with the argument decoder of a language model
+that configs/text.py:causal did. Arguments: 1, 10 or 100, per cent of the transcripts to learn from
+(100 if none is given); spoken (the embedded corpus instead of AN4); scratch (the same recogniser
+and data, and no parameter learned before); lora (low-rank changes to attention, and all else
+frozen); smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
 
 from configs import an4
 from configs.defaults import make_smoke, parse_argument
+from configs.models import add_decoder
+from configs.quickstart import FEW_SENTENCES
 
 PERCENTAGES = ("1", "10", "100")
+ARGUMENTS = (*PERCENTAGES, "spoken", "decoder", "scratch", "lora", "smoke")
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    words = parse_argument(arg, (*PERCENTAGES, "scratch", "lora", "smoke"))
+    words = parse_argument(arg, ARGUMENTS)
     percent = next((word for word in PERCENTAGES if word in words), "100")
     config = an4.get_config()
+    if "spoken" in words:
+        config.corpus.update({"kind": "spoken", "name": "spoken"})
     config.splits.train = f"train[:{percent}%]"
-    if "scratch" not in words:
+    if "decoder" in words:
+        _add_language_model(config)
+        if "scratch" in words:
+            # Its tokens, so that the two can be compared, and none of its parameters.
+            config.init.rename = ConfigDict({"^": "elsewhere/"})
+            config.init.new, config.init.left = ("",), ("",)
+    elif "scratch" not in words:
         config.init.new = ("^ctc_head/",)
         config.init.left = ("^heads_", "^mask_embedding")
         config.optimizer.learning_rate.peak = 1e-3
@@ -33,4 +46,19 @@ def get_config(arg: str = "") -> ConfigDict:
         config.optimizer.no_weight_decay = ("bias$",)
     if "smoke" in words:
         make_smoke(config)
+        if "spoken" in words:
+            config.corpus.options = ConfigDict(FEW_SENTENCES)
     return config
+
+
+def _add_language_model(config: ConfigDict) -> None:
+    add_decoder(config.model, num_layers=4)
+    config.text.tokenizer = "init"
+    config.init.new = ("^encoder/", "^ctc_head/", "/cross_attention")
+    config.objective = ConfigDict(
+        {
+            "ctc": {"name": "ctc", "weight": 0.3},
+            "cross_entropy": {"name": "cross_entropy", "weight": 0.7, "label_smoothing": 0.1},
+        }
+    )
+    config.decoding = ConfigDict({"name": "attention_greedy"})

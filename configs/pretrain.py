@@ -4,7 +4,8 @@
     python -m launch.train   --config=configs/pretrain.py:bestrq --workdir=runs/bestrq
 
 Arguments: contrastive, bestrq, hubert or data2vec, what is predicted of masked frames (hubert: its
-clusters are found by launch.prepare too); waveform (instead of log-mel features; for a GPU); smoke
+clusters are found by launch.prepare too); spoken (the embedded corpus instead of the packs, with no
+--source); waveform (instead of log-mel features; for a GPU); smoke
 (a minute on two cores).
 """
 
@@ -12,6 +13,7 @@ from ml_collections import ConfigDict
 
 from configs.defaults import get_defaults, make_smoke, parse_argument
 from configs.models import masked_conformer
+from configs.quickstart import FEW_SENTENCES
 from jasr.errors import UserError
 
 # Folders of --source; all are read for their audio alone.
@@ -19,15 +21,18 @@ PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
 
 
 def get_config(arg: str = "bestrq") -> ConfigDict:
-    words = parse_argument(arg, (*OBJECTIVES, "waveform", "smoke"))
+    words = parse_argument(arg, (*OBJECTIVES, "spoken", "waveform", "smoke"))
     chosen = [name for name in OBJECTIVES if name in words]
     if len(chosen) != 1:
         raise UserError(f"config argument {arg!r}: give one of {', '.join(OBJECTIVES)}")
     config = get_defaults()
-    config.corpus.update({"kind": "mixture", "name": "packs"})
-    for pack in PACKS:
-        config.corpus.parts[pack] = ConfigDict({"kind": "manifest"})
-    config.splits.train = "train+unlabelled"
+    if "spoken" in words:
+        config.corpus.update({"kind": "spoken", "name": "spoken"})
+    else:
+        config.corpus.update({"kind": "mixture", "name": "packs"})
+        for pack in PACKS:
+            config.corpus.parts[pack] = ConfigDict({"kind": "manifest"})
+        config.splits.train = "train+unlabelled"
     config.model = masked_conformer(num_layers=4, embed_dim=144)
     # Many small steps: on a CPU they learn more in an hour than a few large ones.
     config.data.update({"batch_seconds": 12.0, "num_buckets": 3, "max_seconds": 6.0})
@@ -40,6 +45,9 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
             "probe": {"name": "probe", "corpus": {"name": "an4"}, "train": "train[:20%]"},
         }
     )
+    if "spoken" in words:
+        config.evaluators.probe.corpus = ConfigDict({"kind": "spoken", "name": "spoken"})
+        config.evaluators.probe.train = "train[:4%]"
     OBJECTIVES[chosen[0]](config)
     if "waveform" in words:
         config.model.log_mel = ConfigDict({"name": "waveform"})
@@ -48,6 +56,10 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
         config.model.span_mask.update({"start_probability": 0.065, "span_length": 10})
     if "smoke" in words:
         make_smoke(config)
+        if "spoken" in words:
+            config.corpus.options = ConfigDict(FEW_SENTENCES)
+            config.evaluators.probe.corpus.options = ConfigDict(FEW_SENTENCES)
+            config.evaluators.probe.train = "train"
         config.evaluators.probe.num_steps = 5
     return config
 

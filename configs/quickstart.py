@@ -12,6 +12,9 @@ from ml_collections import ConfigDict
 from configs.defaults import get_defaults, make_smoke, parse_argument
 from configs.models import ctc_transformer
 
+# Options of the corpus's smallest version.
+FEW_SENTENCES = {"train_sentences": 48, "validation_sentences": 8, "test_sentences": 8}
+
 
 def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ("smoke",))
@@ -28,9 +31,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.learning_rate.peak = 2e-3
     config.train.update({"num_steps": 4500, "evaluate_every": 1500, "checkpoint_every": 500})
     if "smoke" in words:
-        config.corpus.options = ConfigDict(
-            {"train_sentences": 48, "validation_sentences": 8, "test_sentences": 8}
-        )
+        config.corpus.options = ConfigDict(FEW_SENTENCES)
         make_smoke(config)
         # Of so few sentences the pieces are nearly characters.
         config.model.encoder.stem = "conv1d_4x"

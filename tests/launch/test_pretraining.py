@@ -1,6 +1,7 @@
 """Learning without transcripts, and then with some: the real commands, one after the other."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -191,6 +192,31 @@ def test_text_alone_is_learned_from(kind, text):
     for steps in (2, 4):
         launch("train", *flags, *FEW_STEPS, f"--config.train.num_steps={steps}")
     assert np.isfinite(metrics(workdir)[-1]["validation/loss"])
+
+
+@pytest.mark.parametrize("scratch", ["", ",scratch"])
+def test_a_recogniser_s_decoder_starts_from_a_language_model(scratch, text, spoken, tmp_path):
+    language_model = tmp_path / "text"
+    launch(
+        "train",
+        "--config=configs/text.py:causal,smoke",
+        f"--config.corpus.options.path={text / 'lines.txt'}",
+        "--config.text.tokenizer=byte",
+        "--config.text.vocab_size=0",
+        *FEW_STEPS,
+        f"--workdir={language_model}",
+    )
+    said = launch(
+        "train",
+        f"--config=configs/finetune.py:decoder,spoken,smoke{scratch}",
+        f"--data_dir={spoken}",
+        f"--config.init.workdir={language_model}",
+        *FEW_STEPS,
+        f"--workdir={tmp_path / 'fine'}",
+    )
+    loaded = int(re.search(r": (\d+) loaded;", said)[1])
+    assert loaded == 0 if scratch else loaded > 10
+    assert "validation/wer" in metrics(tmp_path / "fine")[-1]
 
 
 def test_unpaired_speech_and_text_are_learned_from(tmp_path):
