@@ -191,8 +191,13 @@ def _folder(config: CorpusConfig, data_dir: Path | str | None) -> Path:
     }
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
     variant = f"{config.name}-{config.sample_rate}hz" + (f"-{digest}" if chosen else "")
+    return prepared_root(data_dir) / variant / VERSION
+
+
+def prepared_root(data_dir: Path | str | None) -> Path:
+    """Where all that is prepared lies below `data_dir`, or TFDS's own folder where None."""
     root = Path(os.path.expanduser(data_dir or get_default_data_dir())).absolute()
-    return root / SpeechBuilder.name / variant / VERSION
+    return root / SpeechBuilder.name
 
 
 def _prepare_command(config: CorpusConfig, data_dir: Path | str | None) -> str:

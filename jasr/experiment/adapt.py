@@ -10,13 +10,12 @@ import jax
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.data import empty_batch
-from jasr.experiment.warm_start import SharedTokens, WarmStart
+from jasr.experiment.warm_start import SharedTokens, WarmStart, logical_axes, token_axes
 from jasr.experiment.workdir import Meta
 from jasr.models.adapted import Adapted, Kernel
 from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import open_checkpoints
 from jasr.training.state import abstract_params
-from jasr.types import path_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +53,7 @@ def adapt(
         nn.unbox(boxed),
         placement.parameters(boxed),
     )
-    axes = {
-        path_of(path): box.names
-        for path, box in jax.tree_util.tree_leaves_with_path(
-            boxed, is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)
-        )
-    }
-    token_axes = {path: names.index("vocab") for path, names in axes.items() if "vocab" in names}
+    axes = logical_axes(boxed)
     with contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir")) as other:
         step = meta.base_step if meta.base_step is not None else other.find(init["checkpoint"])
         there = other.read_meta(step)["tokenizer"]
@@ -68,7 +61,7 @@ def adapt(
             WarmStart,
             {**init, "checkpoint": str(step)},
             "config.init",
-            vocabulary=SharedTokens.between(there, meta.tokenizer, token_axes),
+            vocabulary=SharedTokens.between(there, meta.tokenizer, token_axes(boxed)),
         )
         base = start.load(other, wanted)
     kernels = {

@@ -17,10 +17,9 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float
-from tensorflow_datasets.core.constants import get_default_data_dir
 from tqdm import tqdm
 
-from jasr.corpora.catalogue import open_corpus
+from jasr.corpora.catalogue import open_corpus, prepared_root
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct
@@ -193,6 +192,5 @@ def _path(config: Mapping[str, Any], data_dir: str | None) -> Path:
         "seed": config["seed"],
     }
     text = json.dumps(depends, sort_keys=True)
-    root = Path(os.path.expanduser(data_dir or get_default_data_dir())).absolute()
     name = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return root / "jasr" / "clusters" / f"{config['corpus']['name']}-{name}.npz"
+    return prepared_root(data_dir) / "clusters" / f"{config['corpus']['name']}-{name}.npz"

@@ -123,7 +123,7 @@ def build_recognizer(
     augment, decoder = config["spec_augment"], config["decoder"]
     return construct(
         Recognizer,
-        {key: value for key, value in config.items() if key not in PARTS},
+        _own_fields(config),
         "config.model",
         vocab_size=vocabulary.vocab_size,
         start_id=vocabulary.start_id,
@@ -134,6 +134,10 @@ def build_recognizer(
         encoder=build_encoder(config),
         decoder=_decoder(config) if decoder else None,
     )
+
+
+def _own_fields(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in PARTS}
 
 
 def _decoder(config: Mapping[str, Any]) -> TransformerDecoder:
@@ -156,7 +160,7 @@ def _of_text(
         given["decoder"] = _decoder(config)
     return construct(
         model,
-        {key: value for key, value in config.items() if key not in PARTS},
+        _own_fields(config),
         "config.model",
         vocab_size=vocabulary.vocab_size,
         start_id=vocabulary.start_id,
@@ -177,7 +181,7 @@ def _masked_speech(
         heads[name] = construct_named(HEADS, head, f"config.model.heads.{name}", **given)
     return construct(
         MaskedSpeech,
-        {key: value for key, value in config.items() if key not in PARTS},
+        _own_fields(config),
         "config.model",
         log_mel=build_log_mel(config["log_mel"], statistics),
         encoder=build_encoder(config),
@@ -206,7 +210,7 @@ def _adversarial_speech(
     )
     return construct(
         AdversarialSpeech,
-        {key: value for key, value in config.items() if key not in PARTS},
+        _own_fields(config),
         "config.model",
         vocab_size=vocabulary.vocab_size,
         clusters=clusters,

@@ -104,10 +104,11 @@ def _found_in(
 
 
 def warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
+    """The state's parameters, with those replaced that the training of config.init has."""
     init = meta.config["init"]
-    there = _meta_of_other(init)["tokenizer"]
-    vocabulary = SharedTokens.between(there, meta.tokenizer, step.token_axes)
     with _other_training(init) as other:
+        there = other.read_meta(other.find(init["checkpoint"]))["tokenizer"]
+        vocabulary = SharedTokens.between(there, meta.tokenizer, step.token_axes)
         start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
         return start.parameters(other, state.params)
 

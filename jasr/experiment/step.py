@@ -12,6 +12,7 @@ import jax
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct
 from jasr.experiment.objective import build_objective
+from jasr.experiment.warm_start import token_axes
 from jasr.sharding.compile import Compiled
 from jasr.sharding.placement import Placement
 from jasr.sharding.pmap import pmap_step, rows_of_devices
@@ -27,7 +28,7 @@ from jasr.training.state import (
     start_from,
 )
 from jasr.training.step import train_step
-from jasr.types import Batch, path_of
+from jasr.types import Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ class TrainingStep:
             model=model,
             weights=objective.weights,
             frozen=frozen,
-            token_axes=_token_axes(nn.get_partition_spec(boxed)),
+            token_axes=token_axes(boxed),
             start_from=lambda params, seed: start_from(params, optimizer, abstract, seed=seed),
         )
 
@@ -113,11 +114,6 @@ class TrainingStep:
             self.model.apply, train=False, rngs={"augment": jax.random.key(0)}
         )
         return 3 * matmul_flops(forward, variables_of(self.abstract, self.frozen), batch)
-
-
-def _token_axes(specs: Any) -> dict[str, int]:
-    named = jax.tree_util.tree_leaves_with_path(specs, is_leaf=lambda x: isinstance(x, tuple))
-    return {path_of(path): spec.index("vocab") for path, spec in named if "vocab" in spec}
 
 
 def build_optimizer(

@@ -7,12 +7,13 @@ here   ──▶ none of that name or shape there                 new, if config
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from jasr.errors import UserError
 from jasr.sharding import hosts
@@ -56,14 +57,32 @@ class SharedTokens:
         ids_there = tuple(id_there[names[id]] for id in shared)
         return cls(ids_there, tuple(shared), len(names), axes)
 
-    def copied(self, old: jax.Array, drawn: jax.Array, axis: int) -> jax.Array:
-        """`drawn` with the rows of shared tokens from `old`."""
+    def copied(self, path: str, old: jax.Array, drawn: jax.Array) -> jax.Array:
+        """`drawn`, the parameter of a path, with the rows of shared tokens from `old`."""
+        axis = self.axes[path]
         rows = jnp.take(old, jnp.asarray(self.there), axis=axis)
         place = (slice(None),) * axis + (jnp.asarray(self.here),)
         return drawn.at[place].set(rows.astype(drawn.dtype))
 
     def __str__(self) -> str:
         return f"{len(self.here)} of {self.size} tokens' rows"
+
+
+def logical_axes(boxed: Any) -> dict[str, tuple[str, ...]]:
+    """The logical axes of each parameter, by its path.
+
+    boxed: parameters with their metadata, as `abstract_params` gives them.
+    """
+    boxes = jax.tree_util.tree_leaves_with_path(
+        boxed, is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)
+    )
+    return {path_of(path): box.names for path, box in boxes}
+
+
+def token_axes(boxed: Any) -> dict[str, int]:
+    """Of each parameter with a row a token, by its path, the axis."""
+    named = logical_axes(boxed)
+    return {path: axes.index("vocab") for path, axes in named.items() if "vocab" in axes}
 
 
 @dataclass(frozen=True)
@@ -89,15 +108,12 @@ class WarmStart:
 
         Of parameters with a row a token, the rows of tokens that both have are replaced.
         """
-        loaded = self.load(checkpoints, drawn)
         here = _by_path(drawn)
-        by_token = self._by_token(checkpoints, here)
-        placed = {source: here[path].sharding for path, (source, _) in by_token.items()}
-        step = checkpoints.find(self.checkpoint)
-        rows = checkpoints.restore_some_params(step, placed)
-        for path, (source, axis) in by_token.items():
+        whole, by_token = self._compare(checkpoints, here)
+        loaded = self._restore(checkpoints, here, whole | by_token)
+        for path in by_token:
             assert self.vocabulary is not None, "it has said which"
-            loaded[path] = self.vocabulary.copied(rows[source], here[path], axis)
+            loaded[path] = self.vocabulary.copied(path, loaded[path], here[path])
         return jax.tree_util.tree_map_with_path(
             lambda path, leaf: loaded.get(path_of(path), leaf), drawn
         )
@@ -109,48 +125,47 @@ class WarmStart:
         Says what was loaded, left and new. Raises UserError, listing both sides, for a parameter
         that is on one side only, or of another shape, and is not allowed to be.
         """
+        here = _by_path(wanted)
+        whole, _ = self._compare(checkpoints, here)
+        return self._restore(checkpoints, here, whole)
+
+    def _compare(
+        self, checkpoints: Checkpoints, here: Mapping[str, Any]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Path here -> path there, of parameters to be had whole, and of those by token."""
         step = checkpoints.find(self.checkpoint)
         there = checkpoints.params_shapes(step)
-        source_of = self._sources(there)
-        here = _by_path(wanted)
-        by_token = self._by_token(checkpoints, here)
-        shared = {
+        source_of = {self._renamed(path): path for path in there}
+        axes = self.vocabulary.axes if self.vocabulary else {}
+        by_token = {
             path: source_of[path]
-            for path, leaf in here.items()
-            if path in source_of and path not in by_token and there[source_of[path]] == leaf.shape
-        }
-        found = {*shared.values(), *(source for source, _ in by_token.values())}
-        new = [path for path in here if path not in shared and path not in by_token]
-        left = [path for path in there if path not in found]
-        self._must_be_allowed(new, left, here, there)
-        placed = {shared[path]: leaf.sharding for path, leaf in here.items() if path in shared}
-        saved = checkpoints.restore_some_params(step, placed)
-        rows = f"; {self.vocabulary} of: {_listed(list(by_token))}" if by_token else ""
-        hosts.say(
-            f"parameters of step {step} of {self.workdir}: {len(shared)} loaded{rows}; "
-            f"new: {_listed(new)}; left: {_listed(left)}"
-        )
-        return {path: saved[source] for path, source in shared.items()}
-
-    def _sources(self, there: Iterable[str]) -> dict[str, str]:
-        """The path there of each parameter, by its path here."""
-        return {self._renamed(path): path for path in there}
-
-    def _by_token(
-        self, checkpoints: Checkpoints, here: Mapping[str, Any]
-    ) -> dict[str, tuple[str, int]]:
-        """Path there, and the axis of tokens, of each parameter with a row a token."""
-        if self.vocabulary is None:
-            return {}
-        there = checkpoints.params_shapes(checkpoints.find(self.checkpoint))
-        source_of = self._sources(there)
-        return {
-            path: (source_of[path], axis)
-            for path, axis in self.vocabulary.axes.items()
+            for path, axis in axes.items()
             if path in source_of
             and path in here
             and _without(there[source_of[path]], axis) == _without(here[path].shape, axis)
         }
+        whole = {
+            path: source_of[path]
+            for path, leaf in here.items()
+            if path in source_of and path not in by_token and there[source_of[path]] == leaf.shape
+        }
+        found = whole | by_token
+        new = [path for path in here if path not in found]
+        left = [path for path in there if path not in found.values()]
+        self._must_be_allowed(new, left, here, there)
+        rows = f"; {self.vocabulary} of: {_listed(list(by_token))}" if by_token else ""
+        hosts.say(
+            f"parameters of step {step} of {self.workdir}: {len(whole)} loaded{rows}; "
+            f"new: {_listed(new)}; left: {_listed(left)}"
+        )
+        return whole, by_token
+
+    def _restore(
+        self, checkpoints: Checkpoints, here: Mapping[str, Any], found: Mapping[str, str]
+    ) -> dict[str, jax.Array]:
+        placed = {source: here[path].sharding for path, source in found.items()}
+        saved = checkpoints.restore_some_params(checkpoints.find(self.checkpoint), placed)
+        return {path: saved[source] for path, source in found.items()}
 
     def _renamed(self, path: str) -> str:
         for pattern, replacement in (self.rename or {}).items():

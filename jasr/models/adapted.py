@@ -69,7 +69,7 @@ class Adapted(nn.Module):
 
     @nn.compact
     def __call__(self, batch: Batch, *, train: bool) -> Outputs:
-        changes = {path: self._change(path, kernel) for path, kernel in self.kernels.items()}
+        changes = {path: self._declared(path, kernel) for path, kernel in self.kernels.items()}
         inner = self.model.clone(parent=None, name=None)
         if self.is_initializing():
             drawn = inner.init(self.make_rng("params"), batch, train=False)["params"]
@@ -85,50 +85,50 @@ class Adapted(nn.Module):
         outputs: Any = inner.apply({"params": params}, batch, train=train, rngs=rngs)
         return outputs
 
-    def _change(self, path: str, kernel: Kernel) -> Float[Array, "..."]:
+    def change(self, kernel: Kernel, down: Array, up: Array) -> Float[Array, "..."]:
+        """(alpha / rank) down · up of each layer, in the kernel's shape."""
+        flat_down = down.reshape(*kernel.layers, math.prod(kernel.inner), self.rank)
+        flat_up = up.reshape(*kernel.layers, self.rank, math.prod(kernel.outer))
+        changed = jnp.matmul(flat_down, flat_up)
+        shape = (*kernel.layers, *kernel.inner, *kernel.outer)
+        return self.alpha / self.rank * changed.reshape(shape)
+
+    def _declared(self, path: str, kernel: Kernel) -> Float[Array, "..."]:
         stacked = len(kernel.layers)
         layers, inner_axes = kernel.axes[:stacked], kernel.axes[stacked:][: len(kernel.inner)]
         outer_axes = kernel.axes[stacked + len(kernel.inner) :]
+        down_name, up_name = _names(path)
         scale = math.prod(kernel.inner) ** -0.5
         down = parameter(
             self,
-            f"{path.replace('/', '.')}.down",
+            down_name,
             nn.initializers.normal(scale),
             (*kernel.layers, *kernel.inner, self.rank),
             (*layers, *inner_axes, "features"),
         )
         up = parameter(
             self,
-            f"{path.replace('/', '.')}.up",
+            up_name,
             nn.initializers.zeros,
             (*kernel.layers, self.rank, *kernel.outer),
             (*layers, "features", *outer_axes),
         )
-        return self.alpha / self.rank * product(kernel, down, up)
-
-
-def product(kernel: Kernel, down: Array, up: Array) -> Float[Array, "..."]:
-    """down · up of each layer, in the kernel's shape."""
-    rank = up.shape[len(kernel.layers)]
-    flat_down = down.reshape(*kernel.layers, math.prod(kernel.inner), rank)
-    flat_up = up.reshape(*kernel.layers, rank, math.prod(kernel.outer))
-    changed = jnp.matmul(flat_down, flat_up)
-    return changed.reshape(*kernel.layers, *kernel.inner, *kernel.outer)
+        return self.change(kernel, down, up)
 
 
 def merged(model: Adapted, base: Mapping[str, Any], params: Mapping[str, Any]) -> Any:
     """The parameters of the model that is adapted, the changes added to the base."""
     changes = {
-        path: model.alpha
-        / model.rank
-        * product(
-            kernel,
-            params[f"{path.replace('/', '.')}.down"],
-            params[f"{path.replace('/', '.')}.up"],
-        )
+        path: model.change(kernel, *(params[name] for name in _names(path)))
         for path, kernel in model.kernels.items()
     }
     return _with_changes(base, params.get(NEW, {}), changes)
+
+
+def _names(path: str) -> tuple[str, str]:
+    """What the two factors of a kernel's change are called."""
+    name = path.replace("/", ".")
+    return f"{name}.down", f"{name}.up"
 
 
 def _with_changes(base: Mapping[str, Any], new: Any, changes: Mapping[str, Array]) -> Any:

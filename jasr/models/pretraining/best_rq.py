@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from jasr.layers.linear import Linear
-from jasr.models.pretraining.head import MaskedFrames, stacked
+from jasr.models.pretraining.head import MaskedFrames, project, stacked
 from jasr.types import Batch, Outputs, Padded
 
 
@@ -30,17 +29,10 @@ class BestRQ(nn.Module):
         """ "logits" [B, T, codebooks, codes]; "codes" int32 [B, T, codebooks]."""
         del batch, train
         encoded = seen.encoded
-        project = Linear(
-            (self.num_codebooks, self.num_codes),
-            ("embed",),
-            ("heads", "vocab"),
-            dtype=encoded.values.dtype.name,
-            out_dtype="float32",
-            name="project",
-        )
+        projected = project(encoded, (self.num_codebooks, self.num_codes), ("heads", "vocab"))
         codes_BTN = self.quantize(stacked(seen.features, encoded.mask.shape[1]))
         return {
-            "logits": Padded(project(encoded.values), encoded.mask),
+            "logits": Padded(projected, encoded.mask),
             "codes": Padded(codes_BTN, encoded.mask),
         }
 

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from jasr.layers.linear import Linear
-from jasr.models.pretraining.head import MaskedFrames
+from jasr.models.pretraining.head import MaskedFrames, project
 from jasr.types import Batch, Outputs, Padded
 
 EPSILON = 1e-5
@@ -27,19 +26,12 @@ class Data2Vec(nn.Module):
         """ "prediction" and "target", float32 [B, T, embed_dim]."""
         del batch, train
         encoded = seen.encoded
-        project = Linear(
-            (encoded.values.shape[-1],),
-            ("embed",),
-            ("features",),
-            dtype=encoded.values.dtype.name,
-            out_dtype="float32",
-            name="project",
-        )
+        projected = project(encoded, (encoded.values.shape[-1],), ("features",))
         states_LBTE = seen.teacher_states()[-self.top_layers :]
         normalize = jax.vmap(_normalize, in_axes=(0, None))
         target_BTE = jnp.mean(normalize(states_LBTE, encoded.mask), axis=0)
         return {
-            "prediction": Padded(project(encoded.values), encoded.mask),
+            "prediction": Padded(projected, encoded.mask),
             "target": Padded(jax.lax.stop_gradient(target_BTE), encoded.mask),
         }
 

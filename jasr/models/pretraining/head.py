@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jasr.layers.linear import Linear
 from jasr.types import Padded
 
 
@@ -37,3 +38,18 @@ def stacked(features: Padded, num_frames: int) -> Float[Array, "batch frames sta
     stride = -(-values.shape[1] // num_frames)
     values = jnp.pad(values, ((0, 0), (0, num_frames * stride - values.shape[1]), (0, 0)))
     return values.reshape(len(values), num_frames, -1)
+
+
+def project(
+    encoded: Padded, features: tuple[int, ...], axes: tuple[str, ...]
+) -> Float[Array, "batch frames ..."]:
+    """A head's linear layer "project" over the encoder's frames, float32."""
+    layer = Linear(
+        features,
+        ("embed",),
+        axes,
+        dtype=encoded.values.dtype.name,
+        out_dtype="float32",
+        name="project",
+    )
+    return layer(encoded.values)

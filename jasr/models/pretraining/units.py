@@ -6,11 +6,10 @@ from jaxtyping import Array, Int
 
 from jasr.errors import UserError
 from jasr.layers.collections import read_collection
-from jasr.layers.linear import Linear
 from jasr.layers.parameter import parameter
 from jasr.layers.unit import unit
 from jasr.models.pretraining.clusters import Clusters
-from jasr.models.pretraining.head import MaskedFrames
+from jasr.models.pretraining.head import MaskedFrames, project
 from jasr.types import Batch, Outputs, Padded
 
 
@@ -33,14 +32,7 @@ class Units(nn.Module):
         """ "logits" [B, T, clusters]; "codes" int32 [B, T]."""
         del train
         encoded = seen.encoded
-        project = Linear(
-            (self.code_dim,),
-            ("embed",),
-            ("features",),
-            dtype=encoded.values.dtype.name,
-            out_dtype="float32",
-            name="project",
-        )
+        projected = project(encoded, (self.code_dim,), ("features",))
         embedding_VD = parameter(
             self,
             "embedding",
@@ -48,7 +40,7 @@ class Units(nn.Module):
             (self.clusters.num_clusters, self.code_dim),
             ("vocab", "features"),
         )
-        cosine_BTV = unit(project(encoded.values)) @ unit(embedding_VD).T
+        cosine_BTV = unit(projected) @ unit(embedding_VD).T
         return {
             "logits": Padded(cosine_BTV / self.temperature, encoded.mask),
             "codes": Padded(self._codes(batch.audio, encoded.mask.shape[1]), encoded.mask),
