@@ -60,8 +60,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluators = ConfigDict({"unsupervised": {"name": "unsupervised"}})
     config.data.update({"batch_seconds": 200.0, "num_buckets": 2})
     config.train.update({"num_steps": 5000, "evaluate_every": 500, "checkpoint_every": 500})
-    # Every checkpoint is as good as another, for all that may be known without transcripts.
-    config.train.best_by = "unit_usage"
+    # All that is known of one without transcripts: a generator that fails leaves units out.
+    config.train.best_by = "units_unused"
     if "smoke" in words:
         config.data.update({"batch_seconds": 30.0, "num_buckets": 1})
         config.evaluation.update({"batch_seconds": 32.0, "num_buckets": 1})

@@ -22,7 +22,8 @@ class Unsupervised:
     """Character error rate of generated units, "unit_error_rate"; spaces are left out of both.
 
     Only reported: no transcript has a part in training or in which checkpoint is best, unless
-    config.train.best_by says so. "unit_usage" is the share of units ever generated.
+    config.train.best_by says so. "unit_usage" is the share of units ever generated, and
+    "units_unused" that of the others: the best checkpoint is the one with the lowest figure.
     """
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
@@ -68,9 +69,11 @@ class Unsupervised:
             scores = score(run.corpus.utterances, hypotheses, without_spaces)
             errors = sum(one.characters.errors for one in scores)
             used = {unit for one in scores for unit in one.hypothesis}
+            usage = len(used) / max(1, tokenizer.vocab_size - 4)
             return {
                 "unit_error_rate": errors / sum(one.characters.length for one in scores),
-                "unit_usage": len(used) / max(1, tokenizer.vocab_size - 4),
+                "unit_usage": usage,
+                "units_unused": 1 - usage,
             }
 
         return evaluate
