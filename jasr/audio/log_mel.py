@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jasr.audio.mel_power import MelBands, mel_power
+from jasr.audio.standardize import standardize
 from jasr.errors import UserError, nearest
 from jasr.types import Padded
 
 Normalization = Literal["utterance", "global", "none"]
 
 POWER_FLOOR = 1e-10
-VARIANCE_FLOOR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,7 @@ class LogMel:
             return x_BTM
         if self.normalize == "global":
             return (x_BTM - jnp.asarray(self.mean)) / jnp.asarray(self.std)
-        real_BT1 = mask_BT[..., None]
-        count_B11 = jnp.maximum(jnp.sum(real_BT1, axis=1, keepdims=True), 1)
-        mean_B1M = jnp.sum(x_BTM, axis=1, keepdims=True, where=real_BT1) / count_B11
-        x_BTM = x_BTM - mean_B1M
-        variance_B1M = jnp.sum(x_BTM**2, axis=1, keepdims=True, where=real_BT1) / count_B11
-        return x_BTM / jnp.sqrt(variance_B1M + VARIANCE_FLOOR)
+        return standardize(x_BTM, mask_BT)
 
     @property
     def _bands(self) -> MelBands:

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny_models import NUM_MELS, SIZES, Frames, draw, make_batch, quick_jit
+import scipy.fft
+from tiny_models import SIZES, Frames, draw, make_batch, quick_jit
 
 from jasr.audio.raw_waveform import RawWaveform
 from jasr.errors import UserError
@@ -26,9 +27,10 @@ from jasr.objectives.masked_prediction import MaskedPrediction
 from jasr.objectives.masked_regression import MaskedRegression
 from jasr.types import Padded
 
-CLUSTERS = Clusters(Cepstra(Frames(), stride=4, num_cepstra=3), num_clusters=6)
+NUM_CEPSTRA = 3
+CLUSTERS = Clusters(Cepstra(Frames(), stride=4, num_cepstra=NUM_CEPSTRA), num_clusters=6)
 HEADS = {
-    "best_rq": BestRQ(num_codes=12, code_dim=4, num_codebooks=2),
+    "best_rq": BestRQ(num_codes=12, code_dim=4, num_codebooks=2, num_cepstra=NUM_CEPSTRA),
     "contrastive": Contrastive(num_codes=6, code_dim=8, dim=8, num_distractors=4),
     "data2vec": Data2Vec(top_layers=2),
     "units": Units(CLUSTERS, code_dim=8),
@@ -153,14 +155,15 @@ def test_random_codes_are_those_of_the_equations(variables, run):
     codes = np.asarray(run(variables, batch)["best_rq/codes"].values)[0]
     head = HEADS["best_rq"]
     of_projection, of_codes = jax.random.split(jax.random.key(head.seed))
-    limit = np.sqrt(6 / (4 * NUM_MELS + 4))
-    projection = jax.random.uniform(
-        of_projection, (2, 4 * NUM_MELS, 4), minval=-limit, maxval=limit
-    )
+    size = 4 * NUM_CEPSTRA
+    limit = np.sqrt(6 / (size + 4))
+    projection = jax.random.uniform(of_projection, (2, size, 4), minval=-limit, maxval=limit)
     book = np.asarray(jax.random.normal(of_codes, (2, 12, 4)))
-    stacked = np.asarray(Frames()(batch.audio).values)[0].reshape(-1, 4 * NUM_MELS)
+    features = np.asarray(Frames()(batch.audio).values)[0]
+    described = scipy.fft.dct(features, norm="ortho", axis=-1)[:, :NUM_CEPSTRA].reshape(-1, size)
+    described = (described - described.mean(axis=0)) / np.sqrt(described.var(axis=0) + 1e-5)
     for number in range(2):
-        projected = stacked @ np.asarray(projection[number])
+        projected = described @ np.asarray(projection[number])
         projected /= np.linalg.norm(projected, axis=1, keepdims=True)
         unit_book = book[number] / np.linalg.norm(book[number], axis=1, keepdims=True)
         distance = np.linalg.norm(projected[:, None] - unit_book, axis=-1)

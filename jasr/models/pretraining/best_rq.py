@@ -5,23 +5,29 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from jasr.audio.cepstrum import cepstra
+from jasr.audio.standardize import standardize
 from jasr.models.pretraining.head import MaskedFrames, project, stacked
 from jasr.types import Batch, Outputs, Padded
 
 
 class BestRQ(nn.Module):
-    """Predicts, for each codebook, which random code is nearest to the features' projection.
+    """Predicts, for each codebook, which random code is nearest to a projection of the frame.
 
     num_codebooks: independent quantisers (Zhang et al. 2023, "Google USM", section 3.2).
+    num_cepstra:   of each feature frame behind a frame; what is projected.
     seed:          of projections and codes; the quantisers are a function of it.
 
     Chiu et al. 2022, "Self-supervised learning with random-projection quantizer for speech
-    recognition", equations 1 and 2.
+    recognition", equations 1 and 2, over cepstra where they have log-mel bands: bands rise and
+    fall together, so that most of their projections point one of two ways and most codes go
+    unused.
     """
 
     num_codes: int = 1024
     code_dim: int = 16
     num_codebooks: int = 1
+    num_cepstra: int = 13
     seed: int = 0
 
     @nn.compact
@@ -30,7 +36,10 @@ class BestRQ(nn.Module):
         del batch, train
         encoded = seen.encoded
         projected = project(encoded, (self.num_codebooks, self.num_codes), ("heads", "vocab"))
-        codes_BTN = self.quantize(stacked(seen.features, encoded.mask.shape[1]))
+        described = stacked(
+            cepstra(seen.features, self.num_cepstra), num_frames=encoded.mask.shape[1]
+        )
+        codes_BTN = self.quantize(standardize(described, encoded.mask))
         return {
             "logits": Padded(projected, encoded.mask),
             "codes": Padded(codes_BTN, encoded.mask),
