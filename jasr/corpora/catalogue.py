@@ -19,7 +19,7 @@ from jasr.corpora.joined import JoinedCorpus
 from jasr.corpora.librispeech import LibrispeechSource
 from jasr.corpora.manifest import ManifestSource
 from jasr.corpora.part import PartOfCorpus
-from jasr.corpora.preparation import Preparation, prepare, read_source
+from jasr.corpora.preparation import Preparation, already_prepared, prepare, read_source
 from jasr.corpora.prepared import PreparedCorpus, splits_of
 from jasr.corpora.source import Source
 from jasr.corpora.spoken.source import SpokenSource
@@ -75,21 +75,25 @@ def prepare_corpus(
 ) -> Preparation:
     """Prepares a corpus from `source` into `data_dir` (TFDS's own where None), unless it is there.
 
+    Without a source, one that is there is taken as it is.
     Raises UserError for a config or a source that cannot be used.
     """
     config = _parse(corpus_config)
+    folder = _folder(config, data_dir)
     if config.kind == TEXT:
         raise UserError(
             "a corpus of kind 'text' is read where it lies: there is nothing to prepare"
         )
     kind = KINDS[config.kind]
     if source is None and kind.needs_source is not None:
+        if folder.is_dir():
+            return already_prepared(folder)
         raise UserError(f"corpus kind {config.kind!r} needs --source: {kind.needs_source}")
     if source is not None and kind.needs_source is None:
         raise UserError(f"corpus kind {config.kind!r} takes no --source, found {str(source)!r}")
     return prepare(
         kind(None if source is None else Path(source), config.options),
-        _folder(config, data_dir),
+        folder,
         sample_rate=config.sample_rate,
         description=config.description,
     )

@@ -69,7 +69,7 @@ def prepare(
             action = "prepared"
             if folder.is_dir():
                 if read_source(folder) == described:
-                    return _report(folder, "already prepared:")
+                    return already_prepared(folder)
                 action = "prepared again"
                 logging.warning("%s was prepared from something else: preparing again", folder)
             _prepare_anew(source, folder, sample_rate=sample_rate, described=described)
@@ -78,6 +78,11 @@ def prepare(
             f"{folder} could not be prepared: {error}; what lay there before is untouched"
         ) from error
     return _report(folder, action)
+
+
+def already_prepared(folder: Path) -> Preparation:
+    """What was prepared into the folder before."""
+    return _report(folder, "already prepared:")
 
 
 def read_source(folder: Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from jasr.evaluation.files import write_text
 from jasr.evaluation.picture import Picture, draw
 from jasr.evaluation.scoring import UtteranceScore
+from jasr.files import write_whole
 from jasr.text.error_counts import align_words
 
 _WORST = 20
@@ -32,7 +32,7 @@ def write_report(
     pictures: of some utterances, by id; each id is one of `scores`.
     """
     page = render_report(scores, summary, title=title, pictures=pictures)
-    write_text(folder / "report.html", page)
+    write_whole(folder / "report.html", page)
 
 
 def render_report(

@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from jasr.experiment.construct import construct
 from jasr.experiment.data import statistics_of, train_plan
 from jasr.experiment.model import build_encoder, build_log_mel
 from jasr.experiment.workdir import Meta
+from jasr.files import write_whole
 from jasr.layers.subsampling import stem_stride
 from jasr.models.pretraining.clusters import Cepstra, Clusters, Description, TeacherLayer
 from jasr.pipeline.loader import load_batches
@@ -105,9 +105,7 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
         return f"already prepared: {path}"
     chosen = ClusterConfig.parse(config)
     corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
-    statistics = None
-    if config["model"]["log_mel"].get("normalize") == "global":
-        statistics = statistics_of(config["model"]["log_mel"], corpus)
+    statistics = statistics_of(config["model"]["log_mel"], corpus)
     clusters, variables = describe(config, statistics)
     frames = _sample(config, corpus, clusters.describe, variables, chosen)
     # One scale for all: features that vary most are to count most.
@@ -118,13 +116,7 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     ).fit((frames - mean) / std)
     buffer = io.BytesIO()
     np.savez(buffer, mean=mean, std=std, centroids=found.cluster_centers_.astype(np.float32))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(buffer.getvalue())
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, buffer.getvalue())
     return f"prepared {path}: {chosen.num_clusters} clusters of {len(frames):,} frames"
 
 

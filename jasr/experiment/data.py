@@ -17,6 +17,7 @@ from jasr.types import Batch, Padded
 
 # Enough audio for the mean of a mel band to be known to a hundredth of its deviation.
 STATISTICS_UTTERANCES = 300
+Statistics = dict[str, list[float]] | None
 
 
 def build_tokenizer(
@@ -35,11 +36,18 @@ def build_tokenizer(
     return train_tokenizer(config["tokenizer"], texts, vocab_size=config["vocab_size"])
 
 
-def statistics_of(config: Mapping[str, Any], corpus: Corpus) -> dict[str, list[float]]:
+def statistics_of(
+    config: Mapping[str, Any], corpus: Corpus, known: Statistics = None
+) -> Statistics:
     """Mean and standard deviation of each mel band over an even sample of the corpus.
 
-    config: of the front end, config.model.log_mel.
+    None where the front end, config.model.log_mel, does not normalise by them.
+    known: found before, and kept.
     """
+    if config.get("normalize") != "global":
+        return None
+    if known is not None:
+        return known
     log_mel = build_log_mel({**config, "normalize": "none"}, None)
     step = max(1, len(corpus) // STATISTICS_UTTERANCES)
     extract = jax.jit(log_mel)

@@ -87,7 +87,7 @@ def _found_in(
 ) -> dict[str, Any]:
     """What training takes from its data before it begins, or from the training it starts from."""
     log_mel = config["model"].get("log_mel", {})
-    tokenizer = statistics = None
+    tokenizer = None
     if config["text"]["tokenizer"] == "init":
         tokenizer = other.get("tokenizer")
         if tokenizer is None:
@@ -98,8 +98,7 @@ def _found_in(
     elif needs_text(config["model"]):
         normalize = normalizer(config["text"]["normalizer"])
         tokenizer = build_tokenizer(config["text"], corpus, normalize).to_dict()
-    if log_mel.get("normalize") == "global":
-        statistics = other.get("statistics") or statistics_of(log_mel, corpus)
+    statistics = statistics_of(log_mel, corpus, other.get("statistics"))
     return {"tokenizer": tokenizer, "statistics": statistics}
 
 

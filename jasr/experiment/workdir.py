@@ -7,12 +7,12 @@ WORKDIR/config.json    the config it was made with; another one is refused
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jasr.errors import UserError
+from jasr.files import write_whole
 from jasr.sharding.hosts import is_first
 from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
 
@@ -95,15 +95,8 @@ def claim(workdir: Path, config: Mapping[str, Any], *, resuming: bool) -> None:
     config = json.loads(json.dumps(config))
     if resuming and path.exists():
         _must_equal(json.loads(path.read_text()), config, workdir)
-    if not is_first():
-        return
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(config, indent=2) + "\n")
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"cannot write to --workdir={workdir}: {error.strerror}") from error
+    if is_first():
+        write_whole(path, json.dumps(config, indent=2) + "\n")
 
 
 def _must_equal(old: Mapping[str, Any], new: Mapping[str, Any], workdir: Path) -> None:

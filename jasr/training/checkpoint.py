@@ -50,16 +50,19 @@ def open_checkpoints(workdir: str | Path, given_as: str = "--workdir") -> "Check
         raise UserError(
             f"{given_as}={workdir} holds no checkpoints: train there first with launch.train"
         )
-    return Checkpoints(Path(workdir))
+    return Checkpoints(Path(workdir), read_only=True)
 
 
 class Checkpoints:
     """The checkpoints of one workdir.
 
-    keep:   how many of the latest to keep; the best by `metric` (lowest) is kept besides.
+    keep:      how many of the latest to keep; the best by `metric` (lowest) is kept besides.
+    read_only: nothing in the folder is touched, so that a training may go on saving there.
     """
 
-    def __init__(self, workdir: Path, *, keep: int = 2, metric: str = "wer"):
+    def __init__(
+        self, workdir: Path, *, keep: int = 2, metric: str = "wer", read_only: bool = False
+    ):
         self._folder = Path(workdir).resolve() / "checkpoints"
         self._metric = metric
         policy = checkpoint_managers.AnyPreservationPolicy(
@@ -80,7 +83,12 @@ class Checkpoints:
                     "meta": ocp.JsonCheckpointHandler(),
                 },
                 options=ocp.CheckpointManagerOptions(
-                    preservation_policy=policy, best_fn=self._goodness, cleanup_tmp_directories=True
+                    preservation_policy=policy,
+                    best_fn=self._goodness,
+                    cleanup_tmp_directories=not read_only,
+                    create=not read_only,
+                    save_interval_steps=0 if read_only else 1,
+                    read_only=read_only,
                 ),
             )
 

@@ -1,11 +1,12 @@
 """The one metrics writer: JSON lines always, TensorBoard beside them."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
+
+from jasr.files import write_whole
 
 
 class MetricsWriter:
@@ -54,6 +55,4 @@ def _drop_after(path: Path, step: int) -> None:
             break  # the line that a kill cut short
         if record["step"] <= step:
             kept.append(line)
-    whole = path.with_suffix(".partial")
-    whole.write_text("".join(kept))
-    os.replace(whole, path)
+    write_whole(path, "".join(kept))

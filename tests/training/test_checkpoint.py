@@ -9,7 +9,7 @@ import pytest
 from tiny_training import Training
 
 from jasr.errors import UserError
-from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint
+from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint, open_checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,26 @@ def test_a_state_comes_back_bit_for_bit(training, state, tmp_path):
     )
     assert jax.tree.all(jax.tree.map(np.array_equal, params, state.params))
     opened.close()
+
+
+def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(at(state, 3), {"config": {}}, {"wer": 0.5})
+    checkpoints.close()
+    unfinished = tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp"
+    (unfinished / "state").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    opened = open_checkpoints(tmp_path)
+    assert opened.find("last") == 3
+    assert opened.find("best") == 3
+    assert opened.read_meta(3) == {"config": {}}
+    here = training.placement.replicated
+    assert jax.tree.all(jax.tree.map(np.array_equal, opened.restore_params(3, here), state.params))
+    opened.close()
+    assert sorted(tmp_path.rglob("*")) == before
+    # The training itself, started again, clears away what it did not finish.
+    Checkpoints(tmp_path).close()
+    assert not unfinished.exists()
 
 
 def test_a_changed_byte_is_noticed_and_named(training, state, tmp_path):

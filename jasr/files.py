@@ -1,4 +1,4 @@
-"""Result files, which are either whole or not there."""
+"""Files that are either whole or not there."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from jasr.errors import UserError
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces the file at `path` by `text` in UTF-8 at once, making its folder.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Replaces the file at `path` at once, making its folder; text is written in UTF-8.
 
     Raises UserError, leaving what was at `path` as it was, if the disk is full or the folder
     cannot be written.
@@ -16,8 +16,8 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(part, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with open(part, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
@@ -26,5 +26,5 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise UserError(
             f"cannot write {path}: {error.strerror}; free space or choose a folder that you may "
-            "write to, then run the evaluation again"
+            "write to, then run the same command again"
         ) from error
