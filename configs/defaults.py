@@ -59,8 +59,8 @@ def get_defaults() -> ConfigDict:
         }
     )
     # Regular expression -> factor on the learning rate, and -> first step to train at.
-    config.optimizer.multipliers = ConfigDict()
-    config.optimizer.unfreeze = ConfigDict()
+    config.optimizer.multipliers = ConfigDict(allow_dotted_keys=True)
+    config.optimizer.unfreeze = ConfigDict(allow_dotted_keys=True)
     # A moving average of the parameters, for a teacher that follows: decay, final_decay,
     # decay_steps; empty for none.
     config.optimizer.average = ConfigDict()
@@ -97,9 +97,8 @@ def get_defaults() -> ConfigDict:
     # Parameters to start from: those of another training's checkpoint (best, last or a step).
     # rename: regular expression over a path there -> what it is here; new and left: regular
     # expressions of parameters that only this model has, and only that one.
-    config.init = ConfigDict(
-        {"workdir": "", "checkpoint": "last", "rename": {}, "new": (), "left": ()}
-    )
+    config.init = ConfigDict({"workdir": "", "checkpoint": "last", "new": (), "left": ()})
+    config.init.rename = ConfigDict(allow_dotted_keys=True)
     # Low-rank changes to what config.init loads, which stays as it is and is not saved again:
     # parameters (regular expressions of kernels), rank, alpha; empty for none.
     config.lora = ConfigDict()

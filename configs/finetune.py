@@ -33,7 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
         _add_language_model(config)
         if "scratch" in words:
             # Its tokens, so that the two can be compared, and none of its parameters.
-            config.init.rename = ConfigDict({"^": "elsewhere/"})
+            config.init.rename["^"] = "elsewhere/"
             config.init.new, config.init.left = ("",), ("",)
     elif "scratch" not in words:
         config.init.new = ("^ctc_head/",)

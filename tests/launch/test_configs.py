@@ -13,6 +13,8 @@ import pytest
 import soundfile
 from launching import ROOT, launch, metrics
 
+from configs.defaults import get_defaults
+
 PACKS = {"fsdd": "fsdd", "an4": "an4", "speechocean": "speechocean762"}
 # test_spine.py and test_pretraining.py take them through everything.
 ELSEWHERE = {"quickstart", "pretrain", "finetune", "text", "gan"}
@@ -26,6 +28,13 @@ NOT_CONFIGS = {"__init__", "defaults", "models"}
 def test_no_config_is_forgotten():
     files = {path.stem for path in (ROOT / "configs").glob("*.py")}
     assert files == set(PACKS) | ELSEWHERE | NOT_CONFIGS | {"librispeech"}
+
+
+def test_a_regular_expression_can_be_a_key():
+    config = get_defaults()
+    for section in (config.optimizer.multipliers, config.optimizer.unfreeze, config.init.rename):
+        section["^encoder/.*/kernel$"] = 0.5
+    assert config.to_dict()["init"]["rename"] == {"^encoder/.*/kernel$": 0.5}
 
 
 def some_of(
