@@ -32,10 +32,13 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
         config.corpus.update({"kind": "mixture", "name": "packs"})
         for pack in PACKS:
             config.corpus.parts[pack] = ConfigDict({"kind": "manifest"})
+        # The smallest but one, and the one that is to be recognised.
+        config.corpus.parts.an4.passes = 3
         config.splits.train = "train+unlabelled"
     config.model = masked_conformer(num_layers=4, embed_dim=144)
-    config.data.update({"batch_seconds": 30.0, "num_buckets": 4, "max_seconds": 12.0})
-    config.optimizer.learning_rate.update({"peak": 1e-3, "warmup_steps": 500})
+    config.data.update({"batch_seconds": 30.0, "num_buckets": 6, "max_seconds": 12.0})
+    config.optimizer.update({"algorithm": "muon", "weight_decay": 0.05})
+    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
     config.train.update({"num_steps": 6000, "evaluate_every": 1000, "checkpoint_every": 1000})
     config.train.best_by = "loss"
     config.evaluators = ConfigDict(
@@ -64,7 +67,9 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
 
 
 def _bestrq(config: ConfigDict) -> None:
-    config.model.heads.best_rq = ConfigDict({"name": "best_rq"})
+    config.model.heads.best_rq = ConfigDict(
+        {"name": "best_rq", "num_codebooks": 8, "num_codes": 256}
+    )
     config.objective = ConfigDict(
         {"masked_prediction": {"name": "masked_prediction", "head": "best_rq"}}
     )

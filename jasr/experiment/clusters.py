@@ -120,9 +120,12 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     return f"prepared {path}: {chosen.num_clusters} clusters of {len(frames):,} frames"
 
 
-def load_clusters(config: Mapping[str, Any], data_dir: str | None) -> tuple[dict[str, Any], str]:
+def load_clusters(
+    config: Mapping[str, Any], data_dir: str | None, num_features: int
+) -> tuple[dict[str, Any], str]:
     """The variables that hold the clusters of a config, and their fingerprint.
 
+    num_features: that frames are described by.
     Raises UserError, with the command to run, where they are not prepared.
     """
     path = _path(config, data_dir)
@@ -130,6 +133,8 @@ def load_clusters(config: Mapping[str, Any], data_dir: str | None) -> tuple[dict
         content = path.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             variables = {name: arrays[name] for name in ARRAYS}
+        if variables["centroids"].shape[1:] != (num_features,):
+            raise ValueError(f"they are not of {num_features} features")
     except FileNotFoundError:
         raise UserError(
             f"the clusters are not prepared at {path}: run python -m launch.prepare "

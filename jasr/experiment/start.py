@@ -127,7 +127,7 @@ def predicted_clusters(
     if not meta.config["clusters"]:
         return None, {}, meta
     clusters, variables = describe(meta.config, meta.statistics)
-    found, fingerprint = load_clusters(meta.config, data_dir)
+    found, fingerprint = load_clusters(meta.config, data_dir, clusters.describe.num_features)
     if meta.clusters not in ("", fingerprint):
         raise UserError(
             "the clusters are no longer those that this workdir was trained to predict: prepare "

@@ -70,7 +70,7 @@ def test_a_layer_s_clusters_are_the_second_iteration_s_targets(packs, hubert):
     missing = refuse("train", *flags, f"--workdir={packs / 'second'}")
     assert "the clusters are not prepared" in missing
     assert "run python -m launch.prepare --config=configs/pretrain.py" in missing
-    launch("prepare", *flags, f"--source={packs / 'source'}")
+    launch("prepare", *flags)
     launch("train", *flags, *FEW_STEPS, f"--workdir={packs / 'second'}")
     assert "validation/loss" in metrics(packs / "second")[-1]
 

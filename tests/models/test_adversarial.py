@@ -47,9 +47,9 @@ def variables(batch):
     return {
         "params": draw(make_model(), batch)["params"],
         "clusters": {
-            "mean": np.zeros(3, np.float32),
+            "mean": np.zeros(9, np.float32),
             "std": np.float32(1),
-            "centroids": rng.normal(size=(5, 3)).astype(np.float32),
+            "centroids": rng.normal(size=(5, 9)).astype(np.float32),
         },
     }
 

@@ -55,9 +55,9 @@ def make_model(heads=HEADS, encoder=TransformerEncoder, **fields):
 def given_clusters(seed=3):
     rng = np.random.default_rng(seed)
     return {
-        "mean": rng.normal(size=12).astype(np.float32),
+        "mean": rng.normal(size=36).astype(np.float32),
         "std": np.float32(1.7),
-        "centroids": rng.normal(size=(6, 12)).astype(np.float32),
+        "centroids": rng.normal(size=(6, 36)).astype(np.float32),
     }
 
 
@@ -155,12 +155,14 @@ def test_random_codes_are_those_of_the_equations(variables, run):
     codes = np.asarray(run(variables, batch)["best_rq/codes"].values)[0]
     head = HEADS["best_rq"]
     of_projection, of_codes = jax.random.split(jax.random.key(head.seed))
-    size = 4 * NUM_CEPSTRA
+    size = 3 * 4 * NUM_CEPSTRA
     limit = np.sqrt(6 / (size + 4))
     projection = jax.random.uniform(of_projection, (2, size, 4), minval=-limit, maxval=limit)
     book = np.asarray(jax.random.normal(of_codes, (2, 12, 4)))
     features = np.asarray(Frames()(batch.audio).values)[0]
-    described = scipy.fft.dct(features, norm="ortho", axis=-1)[:, :NUM_CEPSTRA].reshape(-1, size)
+    own = scipy.fft.dct(features, norm="ortho", axis=-1)[:, :NUM_CEPSTRA].reshape(len(codes), -1)
+    around = np.pad(own, ((1, 1), (0, 0)))
+    described = np.concatenate([around[:-2], own, around[2:]], axis=1)
     described = (described - described.mean(axis=0)) / np.sqrt(described.var(axis=0) + 1e-5)
     for number in range(2):
         projected = described @ np.asarray(projection[number])

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from jasr.audio.cepstrum import cepstra
 from jasr.audio.standardize import standardize
-from jasr.models.pretraining.head import MaskedFrames, project, stacked
+from jasr.models.pretraining.frame_cepstra import frame_cepstra
+from jasr.models.pretraining.head import MaskedFrames, project
 from jasr.types import Batch, Outputs, Padded
 
 
@@ -15,7 +15,7 @@ class BestRQ(nn.Module):
     """Predicts, for each codebook, which random code is nearest to a projection of the frame.
 
     num_codebooks: independent quantisers (Zhang et al. 2023, "Google USM", section 3.2).
-    num_cepstra:   of each feature frame behind a frame; what is projected.
+    num_cepstra:   of each feature frame around a frame; what is projected.
     seed:          of projections and codes; the quantisers are a function of it.
 
     Chiu et al. 2022, "Self-supervised learning with random-projection quantizer for speech
@@ -36,8 +36,8 @@ class BestRQ(nn.Module):
         del batch, train
         encoded = seen.encoded
         projected = project(encoded, (self.num_codebooks, self.num_codes), ("heads", "vocab"))
-        described = stacked(
-            cepstra(seen.features, self.num_cepstra), num_frames=encoded.mask.shape[1]
+        described = frame_cepstra(
+            seen.features, num_frames=encoded.mask.shape[1], num_cepstra=self.num_cepstra
         )
         codes_BTN = self.quantize(standardize(described, encoded.mask))
         return {

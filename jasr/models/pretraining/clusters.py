@@ -10,9 +10,8 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 
-from jasr.audio.cepstrum import cepstra
 from jasr.models.encoder import Encoder
-from jasr.models.pretraining.head import stacked
+from jasr.models.pretraining.frame_cepstra import NEIGHBOURHOOD, frame_cepstra
 from jasr.models.pretraining.masked_speech import layer_outputs
 from jasr.types import Padded
 
@@ -31,7 +30,7 @@ class Description(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Cepstra:
-    """The cepstra of all feature frames behind a frame, side by side.
+    """The cepstra of all feature frames behind a frame and the two beside it (`frame_cepstra`).
 
     stride: feature frames behind each.
     """
@@ -42,13 +41,14 @@ class Cepstra:
 
     @property
     def num_features(self) -> int:
-        return self.stride * self.num_cepstra
+        return NEIGHBOURHOOD * self.stride * self.num_cepstra
 
     def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
         del variables
-        features = cepstra(self.log_mel(audio), self.num_cepstra)
+        features = self.log_mel(audio)
         mask = features.mask[:, :: self.stride]
-        return Padded(stacked(features, mask.shape[1]), mask)
+        described = frame_cepstra(features, num_frames=mask.shape[1], num_cepstra=self.num_cepstra)
+        return Padded(described, mask)
 
 
 @dataclasses.dataclass(frozen=True)

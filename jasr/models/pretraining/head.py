@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jasr.layers.linear import Linear
@@ -30,14 +29,6 @@ class MaskedFrames:
     masked: Any
     keys: Any
     teacher_states: Callable[[], Array]
-
-
-def stacked(features: Padded, num_frames: int) -> Float[Array, "batch frames stacked"]:
-    """The features behind each of `num_frames` frames of a stem, side by side; zeros at padding."""
-    values = jnp.where(features.mask[..., None], features.values, 0)
-    stride = -(-values.shape[1] // num_frames)
-    values = jnp.pad(values, ((0, 0), (0, num_frames * stride - values.shape[1]), (0, 0)))
-    return values.reshape(len(values), num_frames, -1)
 
 
 def project(
