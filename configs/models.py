@@ -13,6 +13,7 @@ def ctc_transformer(
             "dtype": "float32",
             "log_mel": {"name": "log_mel", "num_mels": 80, "normalize": "utterance"},
             "spec_augment": spec_augment(),
+            "span_mask": {},
             "encoder": {
                 "name": "transformer",
                 "num_layers": num_layers,

@@ -113,7 +113,7 @@ def build_recognizer(
 ) -> Recognizer:
     """The recogniser of config.model, for a vocabulary.
 
-    An empty section, of the decoder or of spec_augment, leaves that part out.
+    An empty section, of the decoder, spec_augment or span_mask, leaves that part out.
     """
     if config["name"] != "recognizer" or vocabulary is None:
         raise UserError(
@@ -131,6 +131,7 @@ def build_recognizer(
         spec_augment=construct(SpecAugment, augment, "config.model.spec_augment")
         if augment
         else None,
+        span_mask=_span_mask(config) if config["span_mask"] else None,
         encoder=build_encoder(config),
         decoder=_decoder(config) if decoder else None,
     )
@@ -138,6 +139,10 @@ def build_recognizer(
 
 def _own_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in PARTS}
+
+
+def _span_mask(config: Mapping[str, Any]) -> SpanMask:
+    return construct(SpanMask, config["span_mask"], "config.model.span_mask")
 
 
 def _decoder(config: Mapping[str, Any]) -> TransformerDecoder:
@@ -185,7 +190,7 @@ def _masked_speech(
         "config.model",
         log_mel=build_log_mel(config["log_mel"], statistics),
         encoder=build_encoder(config),
-        span_mask=construct(SpanMask, config["span_mask"], "config.model.span_mask"),
+        span_mask=_span_mask(config),
         heads=heads,
     )
 

@@ -1,20 +1,22 @@
 """A speech recogniser: one encoder, with a CTC head, an autoregressive decoder, or both.
 
-audio ──▶ log-mel ──▶ SpecAugment ──▶ encoder ──┬──▶ CTC head ──▶ "ctc"
-                                                └──▶ decoder  ──▶ "decoder"
-text  ──▶ [start] + text ──▶ token embedding ────────────┘
+audio ──▶ log-mel ──▶ SpecAugment ──▶ stem ──▶ span mask ──▶ layers ──┬──▶ CTC head ──▶ "ctc"
+                                                                      └──▶ decoder  ──▶ "decoder"
+text  ──▶ [start] + text ──▶ token embedding ──────────────────────────────────┘
 """
 
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from jasr.errors import UserError
 from jasr.layers.linear import Linear
 from jasr.layers.token_embedding import TokenEmbedding
 from jasr.models.encoder import Encoder
+from jasr.models.mask_embedding import MaskEmbedding
 from jasr.models.shifted import shifted
 from jasr.models.transformer_decoder import DecoderCache, TransformerDecoder
 from jasr.types import Batch, Factored, Outputs, Padded, example_keys
@@ -25,6 +27,8 @@ class Recognizer(nn.Module):
 
     log_mel:         (audio [B, samples]) -> features [B, frames, num_mels].
     spec_augment:    (features, keys [B]) -> features, in training; None for none.
+    span_mask:       (real frames [B, T], keys [B]) -> which of the stem's frames to mask, in
+                     training; None for none.
     ctc:             whether there is a CTC head over the vocabulary.
     tied_embeddings: whether the decoder's output layer is its token embedding.
     start_id:        the token that the decoder reads first.
@@ -35,6 +39,7 @@ class Recognizer(nn.Module):
     encoder: Encoder
     decoder: TransformerDecoder | None = None
     spec_augment: Callable[[Padded, jax.Array], Padded] | None = None
+    span_mask: Callable[[jax.Array, jax.Array], jax.Array] | None = None
     ctc: bool = True
     tied_embeddings: bool = True
     start_id: int = 1
@@ -50,6 +55,8 @@ class Recognizer(nn.Module):
                 dtype=self.encoder.dtype,
                 out_dtype="float32",
             )
+        if self.span_mask is not None:
+            self.mask_embedding = MaskEmbedding()
         if self.decoder is not None:
             self.token_embedding = TokenEmbedding(
                 self.vocab_size, self.decoder.embed_dim, self.tied_embeddings, self.decoder.dtype
@@ -69,8 +76,14 @@ class Recognizer(nn.Module):
         """
         features = self.log_mel(batch.audio)
         if train and self.spec_augment is not None:
-            features = self.spec_augment(features, example_keys(self.make_rng("augment"), batch))
-        encoded = self.encoder(features, train=train)
+            features = self.spec_augment(features, self._keys(batch))
+        frames = self.encoder.embed(features)
+        if self.span_mask is not None:
+            hidden_BT = jnp.zeros_like(frames.mask)
+            if train:
+                hidden_BT = self.span_mask(frames.mask, self._keys(batch))
+            frames = self.mask_embedding(frames, hidden_BT)
+        encoded = self.encoder.contextualize(frames, train=train)
         outputs = {"encoder": encoded}
         if self.ctc:
             outputs["ctc"] = self.ctc_logits(encoded)
@@ -81,6 +94,10 @@ class Recognizer(nn.Module):
             states_BTF, vocabulary_VF = self.token_embedding.factors(x_BTE)
             outputs["decoder_factors"] = Factored(states_BTF, read.mask, vocabulary_VF)
         return outputs
+
+    def _keys(self, batch: Batch) -> Key[Array, " batch"]:
+        """A key of each example, at each call another."""
+        return example_keys(self.make_rng("augment"), batch)
 
     def encode(self, audio: Padded) -> Padded:
         """The encoder's frames of a recording, [B, T, embed_dim]."""

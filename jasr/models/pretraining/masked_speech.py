@@ -7,14 +7,13 @@ audio ──▶ log-mel ──▶ stem ──▶ spans masked ──▶ layers �
 from collections.abc import Callable, Mapping
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jasr.errors import UserError
 from jasr.layers.collections import read_collection
-from jasr.layers.parameter import parameter
 from jasr.models.encoder import Encoder
+from jasr.models.mask_embedding import MaskEmbedding
 from jasr.models.pretraining.head import MaskedFrames
 from jasr.models.pretraining.span_mask import SpanMask
 from jasr.types import Batch, Outputs, Padded, example_keys
@@ -48,17 +47,8 @@ class MaskedSpeech(nn.Module):
         key = self.make_rng("augment") if self.has_rng("augment") else jax.random.key(0)
         keys_B2 = jax.vmap(jax.random.split)(example_keys(key, batch))
         masked_BT = self.span_mask(frames.mask, keys_B2[:, 0])
-        mask_embedding = parameter(
-            self,
-            "mask_embedding",
-            nn.initializers.normal(0.1),
-            (frames.values.shape[-1],),
-            ("embed",),
-        )
-        x_BTE = jnp.where(
-            masked_BT[..., None], mask_embedding.astype(frames.values.dtype), frames.values
-        )
-        encoded = self.encoder.contextualize(Padded(x_BTE, frames.mask), train=train)
+        visible = MaskEmbedding(name="mask_embedding")(frames, masked_BT)
+        encoded = self.encoder.contextualize(visible, train=train)
         seen = MaskedFrames(
             features=features,
             frames=frames,
