@@ -13,6 +13,7 @@ from tiny_models import VOCAB_SIZE, draw, make_batch, make_recognizer, quick_jit
 from jasr.errors import UserError
 from jasr.layers.stack import SAVED
 from jasr.models.conformer_encoder import ConformerEncoder
+from jasr.models.pretraining.span_mask import SpanMask
 from jasr.sharding.presets import DATA_PARALLEL
 from jasr.types import Padded
 
@@ -210,6 +211,22 @@ def test_augmentation_is_for_training_and_follows_the_example(variables):
     np.testing.assert_allclose(
         run(model, variables, backwards, train=True)["ctc"].values[::-1], augmented, atol=1e-5
     )
+
+
+def test_frames_are_masked_in_training_as_the_example_says():
+    plain, model = make_recognizer(), make_recognizer(span_mask=SpanMask(0.2, span_length=3))
+    variables = draw(model, BATCH)
+    assert "mask_embedding" in variables["params"]
+    outputs = run(model, variables)
+    for name, same in run(plain, variables).items():
+        np.testing.assert_allclose(outputs[name].values, same.values, 1e-5, 1e-6)
+    masked, again = (run(model, variables, train=True) for _ in range(2))
+    np.testing.assert_array_equal(masked["ctc"].values, again["ctc"].values)
+    assert np.abs(masked["ctc"].values - outputs["ctc"].values).max() > 1e-2
+    # The last utterance alone is masked as it is among the others.
+    row = slice(2, 3)
+    alone = run(model, variables, jax.tree.map(lambda leaf: leaf[row], BATCH), train=True)
+    np.testing.assert_allclose(alone["ctc"].values, masked["ctc"].values[row], 1e-4, 1e-4)
 
 
 def test_bfloat16_products_with_float32_logits(variables):
