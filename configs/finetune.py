@@ -37,8 +37,9 @@ def get_config(arg: str = "") -> ConfigDict:
             config.init.new, config.init.left = ("",), ("",)
     elif "scratch" not in words:
         config.init.new = ("^ctc_head/",)
-        config.init.left = ("^heads_", "^mask_embedding")
-        config.optimizer.learning_rate.peak = 1e-3
+        config.init.left = ("^heads_", "^mask_embedding/")
+        # At one rate for all layers, what was learned is lost before the head has learned to read.
+        config.optimizer.layer_decay = 0.5
     if "lora" in words:
         config.lora = ConfigDict(
             {"parameters": ("attention/(query|value)/kernel",), "rank": 8, "alpha": 16.0}
