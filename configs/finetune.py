@@ -39,7 +39,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.init.new = ("^ctc_head/",)
         config.init.left = ("^heads_", "^mask_embedding/")
         # At one rate for all layers, what was learned is lost before the head has learned to read.
-        config.optimizer.layer_decay = 0.5
+        config.optimizer.layer_decay = 0.6
     if "lora" in words:
         config.lora = ConfigDict(
             {"parameters": ("attention/(query|value)/kernel",), "rank": 8, "alpha": 16.0}
