@@ -86,7 +86,7 @@ def prepare_corpus(
         )
     kind = KINDS[config.kind]
     if source is None and kind.needs_source is not None:
-        if folder.is_dir():
+        if _is_prepared(config, folder):
             return already_prepared(folder)
         raise UserError(f"corpus kind {config.kind!r} needs --source: {kind.needs_source}")
     if source is not None and kind.needs_source is None:
@@ -163,7 +163,7 @@ def _open(config: CorpusConfig, split: str, data_dir: Path | str | None) -> Corp
 
 def _open_prepared(config: CorpusConfig, split: str, data_dir: Path | str | None) -> PreparedCorpus:
     folder = _folder(config, data_dir)
-    if not folder.is_dir() or read_source(folder).get("kind") != config.kind:
+    if not _is_prepared(config, folder):
         raise UserError(
             f"corpus {config.name!r} is not prepared at {folder}: "
             f"run {_prepare_command(config, data_dir)}"
@@ -196,6 +196,10 @@ def _folder(config: CorpusConfig, data_dir: Path | str | None) -> Path:
     digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
     variant = f"{config.name}-{config.sample_rate}hz" + (f"-{digest}" if chosen else "")
     return prepared_root(data_dir) / variant / VERSION
+
+
+def _is_prepared(config: CorpusConfig, folder: Path) -> bool:
+    return folder.is_dir() and read_source(folder).get("kind") == config.kind
 
 
 def prepared_root(data_dir: Path | str | None) -> Path:

@@ -172,8 +172,13 @@ def test_what_is_missing_is_said_with_what_to_do(make_manifest, tmp_path):
         open_corpus(CONFIG, "validation", tmp_path)
     with pytest.raises(UserError, match="not prepared"):
         open_corpus({**CONFIG, "kind": "librispeech"}, "train", tmp_path)
-    with pytest.raises(UserError, match="needs --source"):
-        prepare_corpus(CONFIG, None, tmp_path)
+    assert prepare_corpus(CONFIG, None, tmp_path).action == "already prepared:"
+    for config, data_dir in (
+        (CONFIG, tmp_path / "elsewhere"),
+        ({**CONFIG, "kind": "librispeech"}, tmp_path),
+    ):
+        with pytest.raises(UserError, match="needs --source"):
+            prepare_corpus(config, None, data_dir)
     with pytest.raises(UserError, match="takes no --source"):
         prepare_corpus({**CONFIG, "kind": "spoken"}, source, tmp_path)
 
