@@ -57,9 +57,12 @@ def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp
     assert jax.tree.all(jax.tree.map(np.array_equal, opened.restore_params(3, here), state.params))
     opened.close()
     assert sorted(tmp_path.rglob("*")) == before
-    # The training itself, started again, clears away what it did not finish.
-    Checkpoints(tmp_path).close()
+    # The training itself, started again, has cleared away what it did not finish by its next save.
+    resumed = Checkpoints(tmp_path)
+    resumed.save(at(state, 4), {"config": {}}, {"wer": 0.4})
+    resumed.close()
     assert not unfinished.exists()
+    assert open_checkpoints(tmp_path).steps() == [3, 4]
 
 
 def test_a_changed_byte_is_noticed_and_named(training, state, tmp_path):
