@@ -1,11 +1,11 @@
 """Learn to recognise from speech and text that do not belong together, by wav2vec-U's GAN.
 
-    python -m launch.prepare --config=configs/quickstart.py
     python -m launch.prepare --config=configs/gan.py
     python -m launch.train   --config=configs/gan.py --workdir=runs/gan
 
-It hears the first half of the embedded corpus and reads the transcripts of the other half: no
-recording is ever seen with its own text. Arguments: smoke (a minute on two cores).
+It hears the first half of the embedded corpus and reads the phonemes of the other half: no
+recording is ever seen with its own text. Arguments: letters (instead of phonemes); smoke (a minute
+on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -15,10 +15,12 @@ from configs.defaults import get_defaults, parse_argument
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    words = parse_argument(arg, ("smoke",))
+    words = parse_argument(arg, ("letters", "smoke"))
     config = get_defaults()
-    spoken = quickstart.get_config(arg)
+    spoken = quickstart.get_config("smoke" if "smoke" in words else "")
     config.corpus = spoken.corpus
+    if "letters" not in words:
+        config.corpus.options.transcript = "phonemes"
     config.splits.train = "train[:50%]"
     config.unpaired_text = ConfigDict({"corpus": spoken.corpus, "split": "train[50%:]"})
     config.model = ConfigDict(

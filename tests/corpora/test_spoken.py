@@ -9,6 +9,7 @@ from jasr.corpora.catalogue import open_corpus, prepare_corpus
 from jasr.corpora.spoken.grammar import MAX_WORDS, MIN_WORDS, sentences
 from jasr.corpora.spoken.source import SpokenOptions, SpokenSource
 from jasr.corpora.spoken.voices import ACCENTS, VARIANTS
+from jasr.errors import UserError
 
 OPTIONS = {"train_sentences": 24, "validation_sentences": 3, "test_sentences": 3}
 CONFIG = {"kind": "spoken", "name": "spoken", "sample_rate": 16000, "options": OPTIONS}
@@ -61,6 +62,28 @@ def test_variants_of_the_options_lie_side_by_side(prepared):
     one, two = open_corpus(CONFIG, "test", prepared), open_corpus(other, "test", prepared)
     assert one.fingerprint != two.fingerprint
     assert {u.text for u in one.utterances} != {u.text for u in two.utterances}
+
+
+def test_phonemes_are_those_of_the_words_and_the_accent(prepared, tmp_path):
+    phonemes = {**CONFIG, "options": {**OPTIONS, "transcript": "phonemes"}}
+    prepare_corpus(phonemes, None, tmp_path)
+    written, pronounced = (
+        open_corpus(CONFIG, "train", prepared),
+        open_corpus(phonemes, "train", tmp_path),
+    )
+    assert written.fingerprint != pronounced.fingerprint
+    the = set()
+    for words, sounds in zip(written.utterances, pronounced.utterances, strict=True):
+        assert (words.id, words.duration) == (sounds.id, sounds.duration)
+        assert sounds.text != words.text
+        assert sounds.text.replace(" ", "").isalpha()
+        if len(words.text.split()) == len(sounds.text.split()):
+            pairs = zip(words.text.split(), sounds.text.split(), strict=True)
+            the |= {sound for word, sound in pairs if word == "the"}
+    assert the
+    assert the <= {"ðə", "ðɪ", "ðɐ", "ði"}
+    with pytest.raises(UserError, match="transcript 'phones' is unknown: did you mean 'phonemes'"):
+        prepare_corpus({**CONFIG, "options": {"transcript": "phones"}}, None, tmp_path)
 
 
 def test_splits_share_neither_sentences_nor_voices(script):

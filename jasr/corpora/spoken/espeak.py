@@ -1,7 +1,8 @@
 """Speaks lines of JSON: a program of its own, that needs the standard library and espeak-ng.
 
     stdin   {"text", "voice", "rate", "pitch", "pitch_range"} a line
-    stdout  for each: number of bytes, uint32 little-endian; then int16 mono at SAMPLE_RATE
+    stdout  for each: its audio, int16 mono at SAMPLE_RATE, and its phonemes, of the international
+            alphabet in UTF-8; each after its number of bytes, uint32 little-endian
 
 espeak-ng keeps the state of its noise source from one utterance to the next. So each is spoken in
 a process forked from one that has only been initialised: the same line is the same bytes, whatever
@@ -27,6 +28,7 @@ SAMPLE_RATE = 22050
 # Of espeak-ng's speak_lib.h.
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 CHARS_UTF8 = 1
+PHONEMES_IPA = 2
 RATE, PITCH, RANGE = 1, 3, 4
 
 OnAudio = ctypes.CFUNCTYPE(
@@ -68,6 +70,18 @@ def synthesize(library: ctypes.CDLL, line: dict[str, Any]) -> bytes:
     return b"".join(chunks)
 
 
+def phonemes(library: ctypes.CDLL, text: str) -> str:
+    """Of a text, in the accent of the voice that spoke last; stressed, words between spaces."""
+    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    written = ctypes.create_string_buffer(text.encode())
+    rest = ctypes.c_void_p(ctypes.addressof(written))
+    clauses = []
+    while rest.value:
+        clause = library.espeak_TextToPhonemes(ctypes.byref(rest), CHARS_UTF8, PHONEMES_IPA)
+        clauses.append(clause.decode())
+    return " ".join(clauses)
+
+
 def run_in_fork(work: Callable[[], None]) -> None:
     """Runs `work` in a copy of this process, and fails where it does."""
     child = os.fork()
@@ -87,9 +101,12 @@ def main() -> None:
     library = load()
 
     def speak(line: str) -> None:
-        audio = synthesize(library, json.loads(line))
+        request = json.loads(line)
+        audio = synthesize(library, request)
+        pronounced = phonemes(library, request["text"]).encode()
         with os.fdopen(1, "wb", closefd=False) as out:
-            out.write(struct.pack("<I", len(audio)) + audio)
+            for part in (audio, pronounced):
+                out.write(struct.pack("<I", len(part)) + part)
 
     for line in sys.stdin:
         run_in_fork(functools.partial(speak, line))

@@ -1,0 +1,122 @@
+"""Many trainings, each with its score, and a table of them: what an experiment is made of.
+
+An experiment is a list of Runs. Those that have finished are not made again, those that were cut
+off go on where they were, so the same command finishes what a lost machine began.
+"""
+
+import dataclasses
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from jasr.errors import UserError
+
+SUMMARY = Path("eval") / "test" / "summary.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: its name, which is its folder's too, and what makes it.
+
+    flags:   of launch.train and, if it is to prepare, of launch.prepare; {runs} is where the
+             runs' folders lie.
+    after:   names of the runs it starts from, which stand before it in the experiment.
+    prepare: whether launch.prepare is needed first, as clusters of a layer need it.
+    score:   whether launch.evaluate scores it on the test split.
+    """
+
+    name: str
+    config: str
+    flags: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    prepare: bool = False
+    score: bool = True
+
+    def commands(self, runs: Path, data_dir: str) -> Iterator[tuple[str, ...]]:
+        """The command lines, first to last, of modules that `python -m` runs."""
+        data = f"--data_dir={data_dir}"
+        flags = (
+            f"--config={self.config}",
+            data,
+            *(flag.replace("{runs}", str(runs)) for flag in self.flags),
+        )
+        workdir = f"--workdir={runs / self.name}"
+        if self.prepare:
+            yield ("launch.prepare", *flags)
+        yield ("launch.train", *flags, workdir)
+        if self.score:
+            yield ("launch.evaluate", workdir, data, "--split=test")
+
+
+def finish(experiment: Sequence[Run], runs: Path, *, data_dir: str, jobs: int) -> None:
+    """Makes all that are not made yet, so many at a time; UserError names a log if one fails."""
+    runs.mkdir(parents=True, exist_ok=True)
+    begun: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(jobs) as pool:
+        for run in experiment:
+            before = [begun[name] for name in run.after]
+            begun[run.name] = pool.submit(_finish_one, run, before, runs, data_dir)
+        for future in tqdm(as_completed(begun.values()), total=len(begun), unit="run"):
+            if future.exception():
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise UserError(str(future.exception()))
+
+
+def _finish_one(run: Run, before: Sequence[Future[None]], runs: Path, data_dir: str) -> None:
+    for future in before:
+        future.result()
+    finished, log = runs / run.name / "finished", runs / f"{run.name}.log"
+    if finished.exists():
+        return
+    for command in run.commands(runs, data_dir):
+        with log.open("a") as output:
+            output.write(f"$ python -m {' '.join(command)}\n")
+            output.flush()
+            if subprocess.call(
+                [sys.executable, "-m", *command], stdout=output, stderr=subprocess.STDOUT
+            ):
+                raise UserError(f"{run.name} failed: see {log}, and run the same command again")
+    finished.write_text(_commit())
+
+
+def _commit() -> str:
+    describe = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(describe, capture_output=True, text=True).stdout.strip()
+
+
+def scores(runs: Path, name: str) -> dict[str, Any] | None:
+    """What launch.evaluate wrote of one run; None if it has not been scored."""
+    summary = runs / name / SUMMARY
+    return json.loads(summary.read_text()) if summary.exists() else None
+
+
+def last_figure(runs: Path, name: str, figure: str) -> float | None:
+    """The last that a run's metrics say of a figure; None if they say nothing of it."""
+    metrics = runs / name / "metrics.jsonl"
+    lines = map(json.loads, metrics.read_text().splitlines()) if metrics.exists() else ()
+    found = [line[figure] for line in lines if figure in line]
+    return found[-1] if found else None
+
+
+def spread(figures: Sequence[float | None]) -> str:
+    """'mean (standard deviation) of seed, seed ...' in per cent, of those that are there."""
+    there = [100 * figure for figure in figures if figure is not None]
+    if not there:
+        return "-"
+    each = ", ".join(f"{figure:.1f}" for figure in there)
+    if len(there) == 1:
+        return f"{each} (one seed)"
+    return f"**{statistics.mean(there):.1f}** ({statistics.stdev(there):.1f}) of {each}"
+
+
+def markdown(header: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """A table; rows: by what stands in their first column."""
+    lines = [header, ["---"] * len(header), *([label, *cells] for label, cells in rows.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

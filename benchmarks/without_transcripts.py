@@ -1,0 +1,103 @@
+"""What learning without transcripts is worth: each objective, each share of transcripts, each seed.
+
+    python -m launch.prepare --config=configs/pretrain.py:hubert --source=../shared/data
+    python -m benchmarks.without_transcripts --runs=runs/without --seeds=0,1,2
+
+Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, and trains from scratch on the
+same transcripts with the same compute: as many seconds of audio as pretraining and fine-tuning
+saw together. Prints a table of the test split's error rates; each run's best checkpoint on
+validation is scored. --corpus=spoken does it on the embedded corpus, which needs no --source.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import app, flags
+
+from benchmarks.runs import Run, finish, last_figure, markdown, scores, spread
+from configs import finetune, pretrain
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("runs", "runs/without_transcripts", "Where the trainings' folders lie.")
+flags.DEFINE_string("data_dir", "data", "Where the corpora are prepared.")
+flags.DEFINE_list("seeds", "0,1,2", "Seeds.")
+STARTS = ("scratch", *pretrain.OBJECTIVES)
+flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
+flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
+flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
+flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
+
+
+def pretraining(objective: str, seed: str, corpus: str) -> Run:
+    """Of the training audio alone."""
+    return Run(
+        f"{corpus}-{objective}-{seed}",
+        f"configs/pretrain.py:{_argument(objective, corpus)}",
+        (f"--config.seed={seed}",),
+        # Its clusters depend on the seed.
+        prepare=objective == "hubert",
+        score=False,
+    )
+
+
+def fine_tuning(start: Run, percent: str, seed: str, corpus: str) -> Run:
+    """Of what a pretraining has learned."""
+    return Run(
+        f"{start.name}-{percent}",
+        f"configs/finetune.py:{_argument(percent, corpus)}",
+        (f"--config.seed={seed}", "--config.init.workdir={runs}/" + start.name),
+        after=(start.name,),
+    )
+
+
+def from_scratch(percent: str, seed: str, corpus: str) -> Run:
+    """With as much compute as the two together."""
+    before, after = pretrain.get_config("bestrq"), finetune.get_config(percent)
+    seconds = [config.train.num_steps * config.data.batch_seconds for config in (before, after)]
+    steps = round(sum(seconds) / after.data.batch_seconds)
+    return Run(
+        f"{corpus}-scratch-{seed}-{percent}",
+        f"configs/finetune.py:{_argument(percent, corpus)},scratch",
+        (f"--config.seed={seed}", f"--config.train.num_steps={steps}"),
+    )
+
+
+def _argument(word: str, corpus: str) -> str:
+    return f"{word},spoken" if corpus == "spoken" else word
+
+
+def experiment() -> Iterator[Run]:
+    corpus = FLAGS.corpus
+    for seed, start in itertools.product(FLAGS.seeds, FLAGS.starts):
+        if start == "scratch":
+            yield from (from_scratch(percent, seed, corpus) for percent in FLAGS.percent)
+        else:
+            before = pretraining(start, seed, corpus)
+            yield before
+            yield from (fine_tuning(before, percent, seed, corpus) for percent in FLAGS.percent)
+
+
+def table(runs: Path) -> str:
+    rows = {}
+    for start in FLAGS.starts:
+        names = [f"{FLAGS.corpus}-{start}-{seed}" for seed in FLAGS.seeds]
+        cells = [spread([last_figure(runs, name, "validation/probe_cer") for name in names])]
+        for percent in FLAGS.percent:
+            scored = [scores(runs, f"{name}-{percent}") or {} for name in names]
+            cells += [spread([one.get(figure) for one in scored]) for figure in ("wer", "cer")]
+        rows[start] = cells
+    header = ["start", "probe, characters"]
+    for percent in FLAGS.percent:
+        header += [f"{percent} %: words", "characters"]
+    return markdown(header, rows)
+
+
+def main(_) -> None:
+    runs = Path(FLAGS.runs).resolve()
+    finish(list(experiment()), runs, data_dir=FLAGS.data_dir, jobs=FLAGS.jobs)
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    app.run(main)
