@@ -29,6 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if "spoken" in words:
         config.corpus.update({"kind": "spoken", "name": "spoken"})
     config.splits.train = f"train[:{percent}%]"
+    config.train.num_steps = 2000
     if "decoder" in words:
         _add_language_model(config)
         if "scratch" in words:
@@ -39,7 +40,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.init.new = ("^ctc_head/",)
         config.init.left = ("^heads_", "^mask_embedding/")
         # At one rate for all layers, what was learned is lost before the head has learned to read.
-        config.optimizer.layer_decay = 0.6
+        config.optimizer.layer_decay = 0.7
     if "lora" in words:
         config.lora = ConfigDict(
             {"parameters": ("attention/(query|value)/kernel",), "rank": 8, "alpha": 16.0}

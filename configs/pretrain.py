@@ -39,7 +39,7 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
     config.data.update({"batch_seconds": 30.0, "num_buckets": 6, "max_seconds": 12.0})
     config.optimizer.update({"algorithm": "muon", "weight_decay": 0.05})
     config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
-    config.train.update({"num_steps": 6000, "evaluate_every": 1000, "checkpoint_every": 1000})
+    config.train.update({"num_steps": 3000, "evaluate_every": 1000, "checkpoint_every": 1000})
     config.train.best_by = "loss"
     config.evaluators = ConfigDict(
         {
