@@ -92,7 +92,10 @@ def _hubert(config: ConfigDict) -> None:
 
 
 def _contrastive(config: ConfigDict) -> None:
-    config.model.heads.contrastive = ConfigDict({"name": "contrastive", "num_distractors": 50})
+    config.model.heads.contrastive = ConfigDict(
+        # Down to the final temperature within the run.
+        {"name": "contrastive", "num_distractors": 50, "decay": 0.9995}
+    )
     config.objective = ConfigDict(
         {
             "contrastive": {"name": "contrastive", "head": "contrastive"},
