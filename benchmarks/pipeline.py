@@ -21,6 +21,7 @@ from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.usable import select_usable
+from jasr.tasks.targets import Transcripts
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import train_tokenizer
 
@@ -49,12 +50,12 @@ def main(argv: Sequence[str]) -> None:
         [normalize(utterance.text) for utterance in corpus.utterances if utterance.text],
         vocab_size=config.text.vocab_size,
     )
+    targets = Transcripts(tokenizer, normalize)
     augment = WaveformAugment(**config.data.augment)
     plan = TrainPlan(
         select_usable(
             corpus,
-            tokenizer,
-            normalize,
+            targets,
             min_seconds=config.data.min_seconds,
             max_seconds=config.data.max_seconds,
             max_tokens=config.data.max_tokens,
@@ -69,8 +70,7 @@ def main(argv: Sequence[str]) -> None:
         batches = load_batches(
             corpus,
             plan,
-            tokenizer,
-            normalize,
+            targets,
             start_step=0,
             stop_step=WARM_UP_STEPS + _STEPS.value,
             num_workers=num_workers,

@@ -29,6 +29,7 @@ from jasr.files import write_whole
 from jasr.layers.subsampling import stem_stride
 from jasr.models.pretraining.clusters import Cepstra, Clusters, Description, TeacherLayer
 from jasr.pipeline.loader import load_batches
+from jasr.tasks.targets import NoTargets
 from jasr.training.checkpoint import open_checkpoints
 
 DESCRIPTIONS = ("cepstra", "layer")
@@ -155,10 +156,10 @@ def _sample(
     chosen: ClusterConfig,
 ) -> Float[np.ndarray, "frames features"]:
     """Descriptions of frames of as many batches, in the order of a training, as are needed."""
-    plan = train_plan(config["data"], corpus, None, str, seed=config["seed"], multiple_of=1)
+    plan = train_plan(config["data"], corpus, NoTargets(), seed=config["seed"], multiple_of=1)
     run = jax.jit(description)
     batches = load_batches(
-        corpus, plan, None, str, start_step=0, stop_step=max(1, round(plan.batches_per_epoch))
+        corpus, plan, NoTargets(), start_step=0, stop_step=max(1, round(plan.batches_per_epoch))
     )
     seen: list[np.ndarray] = []
     with tqdm(total=chosen.sample_frames, desc="frames", unit_scale=True) as progress:

@@ -12,6 +12,8 @@ from jasr.errors import UserError
 from jasr.experiment.model import build_log_mel
 from jasr.pipeline.plan import EvalPlan, TrainPlan
 from jasr.pipeline.usable import Selection, select_all, select_audio, select_usable
+from jasr.tasks.targets import NoTargets, Targets, Transcripts
+from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import Tokenizer, train_tokenizer
 from jasr.types import Batch, Padded
 
@@ -34,6 +36,13 @@ def build_tokenizer(
             f"expected text in at least one of its {len(corpus)} utterances"
         )
     return train_tokenizer(config["tokenizer"], texts, vocab_size=config["vocab_size"])
+
+
+def build_targets(config: Mapping[str, Any], tokenizer: Tokenizer | None) -> Targets:
+    """What the utterances of a config become: nothing where there is no tokenizer."""
+    if tokenizer is None:
+        return NoTargets()
+    return Transcripts(tokenizer, normalizer(config["text"]["normalizer"]))
 
 
 def statistics_of(
@@ -72,22 +81,20 @@ def statistics_of(
 def train_plan(
     config: Mapping[str, Any],
     corpus: Corpus,
-    tokenizer: Tokenizer | None,
-    normalize: Callable[[str], str],
+    targets: Targets,
     *,
     seed: int,
     multiple_of: int,
 ) -> TrainPlan:
     """The order of training that config.data asks for, of what it finds usable.
 
-    tokenizer: None where audio is all that is asked for, with or without text; what is too long is
-    then cut, and not left out.
+    Where audio is all that is asked for, what is too long is cut, and not left out.
     """
     lengths = {key: config[key] for key in ("min_seconds", "max_seconds")}
     selection = (
         select_audio(corpus, **lengths)
-        if tokenizer is None
-        else select_usable(corpus, tokenizer, normalize, **lengths, max_tokens=config["max_tokens"])
+        if isinstance(targets, NoTargets)
+        else select_usable(corpus, targets, **lengths, max_tokens=config["max_tokens"])
     )
     passes = None if corpus.passes is None else corpus.passes[selection.indices]
     return order(config, selection, seed=seed, multiple_of=multiple_of, passes=passes)
@@ -113,11 +120,16 @@ def order(
     )
 
 
-def empty_batch(rows: int, *, samples: int, tokens: int) -> Batch:
-    """A batch of padding alone; its shapes are what a model's initialisation needs."""
+def empty_batch(rows: int, *, samples: int, tokens: int, targets: Targets | None = None) -> Batch:
+    """A batch of padding alone; its shapes are what a model's initialisation needs.
+
+    targets: those of the batch; "text" alone if none are given.
+    """
+    targets = targets or NoTargets()
+    sizes = {**dict.fromkeys(targets.sequences, tokens), **dict.fromkeys(targets.singles, 1)}
     return Batch(
         audio=_padding(rows, samples, np.float32),
-        targets={"text": _padding(rows, tokens, np.int32)},
+        targets={name: _padding(rows, size, np.int32) for name, size in sizes.items()},
         example_mask=np.zeros(rows, bool),
         example_ids=np.zeros(rows, np.uint32),
     )
@@ -128,15 +140,10 @@ def _padding(rows: int, length: int, dtype: Any) -> Padded:
 
 
 def eval_plan(
-    config: Mapping[str, Any],
-    corpus: Corpus,
-    tokenizer: Tokenizer,
-    normalize: Callable[[str], str],
-    *,
-    multiple_of: int,
+    config: Mapping[str, Any], corpus: Corpus, targets: Targets, *, multiple_of: int
 ) -> EvalPlan:
     """Every utterance of a split once, in the shapes of config.evaluation."""
-    return in_order(config, select_all(corpus, tokenizer, normalize), multiple_of=multiple_of)
+    return in_order(config, select_all(corpus, targets), multiple_of=multiple_of)
 
 
 def in_order(config: Mapping[str, Any], selection: Selection, *, multiple_of: int) -> EvalPlan:

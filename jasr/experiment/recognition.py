@@ -9,7 +9,7 @@ from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
 from jasr.errors import UserError
 from jasr.evaluation.recognition import recognize
 from jasr.experiment.construct import construct_named
-from jasr.experiment.data import empty_batch, eval_plan
+from jasr.experiment.data import build_targets, empty_batch, eval_plan
 from jasr.experiment.model import build_recognizer
 from jasr.experiment.workdir import Meta
 from jasr.models.recognizer import Recognizer
@@ -122,18 +122,17 @@ class Recognition:
 
     def batches(self, corpus: Corpus) -> Iterable[LoadedBatch]:
         """Every utterance of a corpus once; this process's rows."""
+        targets = build_targets(self.meta.config, self.meta.tokenizer)
         plan = eval_plan(
             self.meta.config["evaluation"],
             corpus,
-            self.tokenizer,
-            self.normalize,
+            targets,
             multiple_of=self.placement.row_shards,
         )
         return load_all(
             corpus,
             plan,
-            self.tokenizer,
-            self.normalize,
+            targets,
             num_workers=self.meta.config["data"]["num_workers"],
             share=self.placement.row_share,
         )

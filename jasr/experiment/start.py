@@ -13,7 +13,7 @@ from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
 from jasr.experiment.clusters import describe, load_clusters
 from jasr.experiment.construct import construct
-from jasr.experiment.data import build_tokenizer, statistics_of, train_plan
+from jasr.experiment.data import build_targets, build_tokenizer, statistics_of, train_plan
 from jasr.experiment.model import needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.warm_start import SharedTokens, WarmStart
@@ -35,7 +35,6 @@ def meta_and_plan(
     saved: Mapping[str, Any] | None,
 ) -> tuple[Meta, TrainPlan]:
     """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
-    normalize = normalizer(config["text"]["normalizer"])
     shards = placement.row_shards * config["train"]["microbatches"]
     if saved is None:
         other = _meta_of_other(config["init"])
@@ -53,8 +52,7 @@ def meta_and_plan(
     plan = train_plan(
         config["data"],
         corpus,
-        meta.tokenizer,
-        normalize,
+        build_targets(config, meta.tokenizer),
         seed=config["seed"],
         multiple_of=meta.rows,
     )

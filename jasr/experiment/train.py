@@ -16,7 +16,7 @@ from jasr.corpora.corpus import Corpus
 from jasr.corpora.unpaired import UnpairedCorpus
 from jasr.experiment.adapt import adapt
 from jasr.experiment.construct import construct
-from jasr.experiment.data import empty_batch
+from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.evaluators.registry import build_evaluators
 from jasr.experiment.evaluators.run import Run
 from jasr.experiment.model import build_model
@@ -32,7 +32,6 @@ from jasr.sharding import hosts
 from jasr.sharding.compile import Compiled
 from jasr.sharding.memory import Memory
 from jasr.sharding.placement import Placement
-from jasr.text.normalizer import normalizer
 from jasr.training.checkpoint import (
     Checkpoints,
     DamagedCheckpoint,
@@ -132,8 +131,7 @@ def _train(
     batches = load_batches(
         corpus,
         plan,
-        meta.tokenizer,
-        normalizer(config["text"]["normalizer"]),
+        build_targets(config, meta.tokenizer),
         start_step=latest or 0,
         stop_step=settings["num_steps"],
         num_workers=config["data"]["num_workers"],

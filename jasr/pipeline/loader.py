@@ -8,7 +8,7 @@ depends on n alone, so where to go on is the only state there is.
 
 import gc
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,9 @@ from jasr.errors import UserError
 from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.epoch import FILLER
 from jasr.pipeline.plan import EvalPlan, PlannedBatch, TrainPlan
-from jasr.pipeline.usable import Normalize, encode_text, indexed_samples
-from jasr.text.tokenizer import Tokenizer, UnknownCharacters
+from jasr.pipeline.usable import indexed_samples
+from jasr.tasks.targets import Targets
+from jasr.text.tokenizer import UnknownCharacters
 from jasr.types import Batch, Padded
 
 # example_ids of a row that only fills the batch: no corpus is that long.
@@ -63,8 +64,7 @@ class LoadedBatch:
 def load_batches(
     corpus: Corpus,
     plan: TrainPlan | EvalPlan,
-    tokenizer: Tokenizer | None,
-    normalize: Normalize,
+    targets: Targets,
     *,
     start_step: int,
     stop_step: int,
@@ -74,7 +74,6 @@ def load_batches(
 ) -> Iterator[LoadedBatch]:
     """Batches of steps start_step ... stop_step - 1, the same whatever the number of workers.
 
-    tokenizer: None for batches without text: their text has no tokens.
     An utterance that cannot be read, or whose length is not what the index says, leaves a filler
     row and a problem.
     share: (n, of): the rows of every batch are cut into so many slices, and this is the n-th.
@@ -94,7 +93,7 @@ def load_batches(
             f"noise corpus {noise.name!r} is at {noise.sample_rate} Hz, but corpus "
             f"{corpus.name!r} at {corpus.sample_rate} Hz: open both at one rate"
         )
-    load = _LoadRows(corpus, plan, tokenizer, normalize, augment, share)
+    load = _LoadRows(corpus, plan, targets, augment, share)
     steps = grain.MapDataset.range(start_step, stop_step).map(load)
     ahead = _in_workers(steps, num_workers) if num_workers else _in_threads(steps)
     return _assembled(ahead, corpus.sample_rate)
@@ -103,8 +102,7 @@ def load_batches(
 def load_all(
     corpus: Corpus,
     plan: EvalPlan,
-    tokenizer: Tokenizer | None,
-    normalize: Normalize,
+    targets: Targets,
     *,
     num_workers: int = 0,
     share: tuple[int, int] = (0, 1),
@@ -113,8 +111,7 @@ def load_all(
     return load_batches(
         corpus,
         plan,
-        tokenizer,
-        normalize,
+        targets,
         start_step=0,
         stop_step=len(plan),
         num_workers=num_workers,
@@ -159,13 +156,17 @@ def _assembled(ahead: grain.IterDataset, sample_rate: int) -> Iterator[LoadedBat
 
 
 def _assemble(rows: dict[str, Any], sample_rate: int) -> LoadedBatch:
-    audio, text = np.asarray(rows["audio"]), np.asarray(rows["text"])
+    audio = np.asarray(rows["audio"])
+    targets = {name: np.asarray(values) for name, values in rows["targets"].items()}
     samples = int(rows["num_samples"].sum())
     example_mask = rows["num_samples"] > 0
     return LoadedBatch(
         batch=Batch(
             audio=Padded(audio, _length_mask(rows["num_samples"], audio.shape[1])),
-            targets={"text": Padded(text, _length_mask(rows["num_tokens"], text.shape[1]))},
+            targets={
+                name: Padded(values, _length_mask(rows["target_lengths"][name], values.shape[1]))
+                for name, values in targets.items()
+            },
             example_mask=example_mask,
             example_ids=np.where(example_mask, rows["indices"], FILLER_ID).astype(np.uint32),
         ),
@@ -187,8 +188,7 @@ class _LoadRows:
 
     corpus: Corpus
     plan: TrainPlan | EvalPlan
-    tokenizer: Tokenizer | None
-    normalize: Normalize
+    targets: Targets
     augment: WaveformAugment | None
     share: tuple[int, int]
 
@@ -199,8 +199,13 @@ class _LoadRows:
         num_rows = bucket.batch_size // count
         indices = np.full(num_rows, FILLER)
         audio = np.zeros((num_rows, bucket.num_samples), np.float32)
-        text = np.zeros((num_rows, bucket.num_tokens), np.int32)
-        num_samples, num_tokens = np.zeros(num_rows, np.int32), np.zeros(num_rows, np.int32)
+        num_samples = np.zeros(num_rows, np.int32)
+        sizes = {
+            **dict.fromkeys(self.targets.sequences, bucket.num_tokens),
+            **dict.fromkeys(self.targets.singles, 1),
+        }
+        targets = {name: np.zeros((num_rows, size), np.int32) for name, size in sizes.items()}
+        lengths = {name: np.zeros(num_rows, np.int32) for name in sizes}
         problems: list[tuple[str, str]] = []
         for row in range(num_rows):
             planned_row = number * num_rows + row
@@ -212,18 +217,19 @@ class _LoadRows:
             except (UserError, OSError) as error:
                 problems.append((self.corpus.utterances[index].id, str(error)))
                 continue
-            tokens = self._tokens(index)
-            indices[row], num_samples[row], num_tokens[row] = index, len(wave), len(tokens)
+            indices[row], num_samples[row] = index, len(wave)
             audio[row, : len(wave)] = wave
-            text[row, : len(tokens)] = tokens
+            for name, numbers in self._targets(index).items():
+                targets[name][row, : len(numbers)] = numbers
+                lengths[name][row] = len(numbers)
         return {
             "step": step,
             "epoch": planned.epoch,
             "indices": indices,
             "audio": audio,
             "num_samples": num_samples,
-            "text": text,
-            "num_tokens": num_tokens,
+            "targets": targets,
+            "target_lengths": lengths,
             "problems": problems,
         }
 
@@ -248,11 +254,9 @@ class _LoadRows:
         random = np.random.default_rng([self.plan.seed, AUGMENT_STREAM, planned.epoch, index])
         return self.augment(wave, random, problems)
 
-    def _tokens(self, index: int) -> list[int]:
-        """Target tokens; none where an evaluation's transcript cannot be encoded."""
-        if self.tokenizer is None:
-            return []
+    def _targets(self, index: int) -> Mapping[str, list[int]]:
+        """None where an evaluation's transcript cannot be encoded."""
         try:
-            return encode_text(self.corpus.utterances[index], self.tokenizer, self.normalize)
+            return self.targets.of(self.corpus.utterances[index])
         except UnknownCharacters:
-            return []
+            return {}

@@ -1,7 +1,7 @@
 """Which utterances of a corpus a plan arranges, decided from the index alone."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +9,8 @@ from jaxtyping import Int
 
 from jasr.corpora.corpus import Corpus, Problem, Utterance
 from jasr.errors import UserError
-from jasr.text.tokenizer import Tokenizer, UnknownCharacters
-
-Normalize = Callable[[str], str]
+from jasr.tasks.targets import Targets
+from jasr.text.tokenizer import UnknownCharacters
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +20,7 @@ class Selection:
     indices:     place of each in the corpus.
     num_samples: length of its audio at `sample_rate` Hz, as the index says.
     starts:      the sample that each piece begins at.
-    num_tokens:  length of its transcript in tokens; 0 where it has none that can be encoded.
+    num_tokens:  of its longest target; 0 where it has none that can be encoded.
     problems:    the utterances left out, and why.
     """
 
@@ -41,18 +40,9 @@ def indexed_samples(utterance: Utterance, sample_rate: int) -> int:
     return max(1, round(utterance.duration * sample_rate))
 
 
-def encode_text(utterance: Utterance, tokenizer: Tokenizer, normalize: Normalize) -> list[int]:
-    """Token ids of the normalised transcript; empty where there is no transcript.
-
-    Raises UnknownCharacters where the vocabulary lacks a character of it.
-    """
-    return [] if utterance.text is None else tokenizer.encode(normalize(utterance.text))
-
-
 def select_usable(
     corpus: Corpus,
-    tokenizer: Tokenizer,
-    normalize: Normalize,
+    targets: Targets,
     *,
     min_seconds: float,
     max_seconds: float,
@@ -68,7 +58,7 @@ def select_usable(
         reason = _unusable_audio(utterance, min_seconds=min_seconds, max_seconds=max_seconds)
         if reason is None:
             try:
-                tokens = len(encode_text(utterance, tokenizer, normalize))
+                tokens = _num_tokens(targets, utterance)
                 reason = _unusable_text(tokens, max_tokens)
             except UnknownCharacters as error:
                 shown = " ".join(repr(character) for character in sorted(error.characters))
@@ -83,7 +73,7 @@ def select_usable(
     return _selection(corpus, indices, num_tokens, problems)
 
 
-def select_all(corpus: Corpus, tokenizer: Tokenizer, normalize: Normalize) -> Selection:
+def select_all(corpus: Corpus, targets: Targets) -> Selection:
     """Every utterance, with or without a transcript: what an evaluation arranges.
 
     A transcript that cannot be encoded counts as no target tokens; it is scored as text.
@@ -92,7 +82,7 @@ def select_all(corpus: Corpus, tokenizer: Tokenizer, normalize: Normalize) -> Se
     num_tokens = []
     for utterance in corpus.utterances:
         try:
-            num_tokens.append(len(encode_text(utterance, tokenizer, normalize)))
+            num_tokens.append(_num_tokens(targets, utterance))
         except UnknownCharacters:
             num_tokens.append(0)
     problems = list(corpus.problems)
@@ -143,6 +133,10 @@ def _selection(
         sample_rate=corpus.sample_rate,
         problems=tuple(problems),
     )
+
+
+def _num_tokens(targets: Targets, utterance: Utterance) -> int:
+    return max(map(len, targets.of(utterance).values()), default=0)
 
 
 def _unusable_audio(utterance: Utterance, *, min_seconds: float, max_seconds: float) -> str | None:

@@ -15,20 +15,19 @@ from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.loader import FILLER_ID, LoadedBatch, load_batches
 from jasr.pipeline.plan import EvalPlan, TrainPlan
 from jasr.pipeline.usable import select_all, select_audio, select_usable
+from jasr.tasks.targets import NoTargets, Transcripts
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import train_tokenizer
 
-NORMALIZE = normalizer("basic-v1")
 TOKENIZER = train_tokenizer("character", ["one two three four five six seven"], vocab_size=0)
+TRANSCRIPTS = Transcripts(TOKENIZER, normalizer("basic-v1"))
 AUGMENT = WaveformAugment(
     speeds=(0.9, 1.0, 1.1), gain_db=6.0, noise_probability=0.5, noise_snr_db=(5.0, 20.0)
 )
 
 
 def train_plan(corpus: Corpus, **options) -> TrainPlan:
-    selection = select_usable(
-        corpus, TOKENIZER, NORMALIZE, min_seconds=0.1, max_seconds=5.0, max_tokens=50
-    )
+    selection = select_usable(corpus, TRANSCRIPTS, min_seconds=0.1, max_seconds=5.0, max_tokens=50)
     options = {
         "seed": 5,
         "batch_seconds": 4.0,
@@ -40,12 +39,12 @@ def train_plan(corpus: Corpus, **options) -> TrainPlan:
 
 def eval_plan(corpus: Corpus, **options) -> EvalPlan:
     options = {"batch_seconds": 4.0, "num_buckets": 3} | options
-    return EvalPlan(select_all(corpus, TOKENIZER, NORMALIZE), **options)
+    return EvalPlan(select_all(corpus, TRANSCRIPTS), **options)
 
 
 def load(corpus: Corpus, plan: TrainPlan | EvalPlan, start: int, stop: int, **options):
     steps = {"start_step": start, "stop_step": stop}
-    return list(load_batches(corpus, plan, TOKENIZER, NORMALIZE, **steps, **options))
+    return list(load_batches(corpus, plan, TRANSCRIPTS, **steps, **options))
 
 
 def arrays_of(loaded: LoadedBatch) -> dict[str, np.ndarray]:
@@ -108,7 +107,7 @@ def test_pieces_of_long_recordings_are_all_of_their_audio(corpus):
     assert len(selection) > len(corpus)
     plan = TrainPlan(selection, seed=5, batch_seconds=4.0, speeds=(1.0,))
     steps = round(plan.batches_per_epoch)
-    batches = load_batches(corpus, plan, None, NORMALIZE, start_step=0, stop_step=steps)
+    batches = load_batches(corpus, plan, NoTargets(), start_step=0, stop_step=steps)
     heard = dict.fromkeys(range(len(corpus)), 0)
     for loaded in batches:
         planned = plan[loaded.step]
@@ -244,7 +243,7 @@ def test_workers_leave_the_devices_alone_and_end_with_the_iterator():
     corpus = BackendFreeCorpus()
     plan = train_plan(corpus, speeds=(1.0,))
     steps = {"start_step": 0, "stop_step": 1000}
-    batches = load_batches(corpus, plan, TOKENIZER, NORMALIZE, **steps, num_workers=1)
+    batches = load_batches(corpus, plan, TRANSCRIPTS, **steps, num_workers=1)
     loaded = next(batches)
     assert loaded.problems == ()
     assert sorted(loaded.batch.example_ids) == [0, 1, 2, 3]

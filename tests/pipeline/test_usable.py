@@ -6,11 +6,14 @@ from tone_corpus import SAMPLE_RATE, write_manifest
 from jasr.corpora.manifest_file import ManifestCorpus
 from jasr.errors import UserError
 from jasr.pipeline.usable import select_all, select_audio, select_usable
+from jasr.tasks.targets import Transcripts
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import train_tokenizer
 
-NORMALIZE = normalizer("basic-v1")
-TOKENIZER = train_tokenizer("character", ["one two three four five six seven"], vocab_size=0)
+TRANSCRIPTS = Transcripts(
+    train_tokenizer("character", ["one two three four five six seven"], vocab_size=0),
+    normalizer("basic-v1"),
+)
 LIMITS = {"min_seconds": 0.1, "max_seconds": 1.5, "max_tokens": 40}
 
 
@@ -29,7 +32,7 @@ def flawed(tmp_path):
 
 
 def test_what_cannot_be_used_is_named_with_its_reason(flawed):
-    selection = select_usable(flawed, TOKENIZER, NORMALIZE, **LIMITS)
+    selection = select_usable(flawed, TRANSCRIPTS, **LIMITS)
     used = [flawed.utterances[index].id for index in selection.indices]
     assert used == ["u0", "u8", "u9"]
     reasons = {problem.id: problem.reason for problem in selection.problems}
@@ -44,7 +47,7 @@ def test_what_cannot_be_used_is_named_with_its_reason(flawed):
 
 
 def test_sizes_are_those_of_audio_and_normalised_text(corpus):
-    selection = select_usable(corpus, TOKENIZER, NORMALIZE, **LIMITS)
+    selection = select_usable(corpus, TRANSCRIPTS, **LIMITS)
     assert len(selection) == len(corpus)
     for place, index in enumerate(selection.indices):
         assert selection.num_samples[place] == len(corpus.read(int(index)))
@@ -52,7 +55,7 @@ def test_sizes_are_those_of_audio_and_normalised_text(corpus):
 
 
 def test_an_evaluation_takes_all_of_them(flawed):
-    selection = select_all(flawed, TOKENIZER, NORMALIZE)
+    selection = select_all(flawed, TRANSCRIPTS)
     assert [flawed.utterances[i].id for i in selection.indices] == [
         f"u{number}" for number in range(10) if number != 7
     ]
@@ -76,4 +79,4 @@ def test_audio_alone_needs_no_text_and_is_cut_where_it_is_long(flawed):
 def test_a_corpus_with_nothing_usable_is_an_error_that_says_why(corpus):
     limits = LIMITS | {"min_seconds": 5.0}
     with pytest.raises(UserError, match=r"none of its 24 utterances.*'u0'.*shorter than"):
-        select_usable(corpus, TOKENIZER, NORMALIZE, **limits)
+        select_usable(corpus, TRANSCRIPTS, **limits)

@@ -4,7 +4,7 @@ recordings ──▶ frozen encoder ──▶ frames, kept ──▶ one linear 
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from jasr.pipeline.loader import load_all
 from jasr.pipeline.usable import select_usable
 from jasr.sharding.hosts import whole
 from jasr.sharding.placement import Placement
+from jasr.tasks.targets import Targets
 from jasr.text.error_counts import count_character_errors
 from jasr.text.tokenizer import Tokenizer
 from jasr.types import Batch, Padded
@@ -41,20 +42,18 @@ class Frames:
         self,
         params: Any,
         corpus: Corpus,
-        tokenizer: Tokenizer,
-        normalize: Callable[[str], str],
+        targets: Targets,
         config: Mapping[str, Any],
     ) -> Batch:
         """All of the corpus that can be used, as one batch with frames [B, T, embed] for audio."""
         selection = select_usable(
             corpus,
-            tokenizer,
-            normalize,
+            targets,
             **{key: config["data"][key] for key in ("min_seconds", "max_seconds", "max_tokens")},
         )
         shards = self.placement.row_shards
         plan = in_order(config["evaluation"], selection, multiple_of=shards)
-        batches = load_all(corpus, plan, tokenizer, normalize, share=self.placement.row_share)
+        batches = load_all(corpus, plan, targets, share=self.placement.row_share)
         parts = []
         run = jax.jit(self._frames)
         for loaded in batches:

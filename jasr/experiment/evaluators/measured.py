@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import jax
 
-from jasr.experiment.data import eval_plan, in_order
+from jasr.experiment.data import build_targets, eval_plan, in_order
 from jasr.experiment.evaluators.run import Figures, Run
 from jasr.pipeline.loader import load_all
 from jasr.pipeline.usable import select_audio
-from jasr.text.normalizer import normalizer
+from jasr.tasks.targets import NoTargets
 from jasr.training.state import TrainState
 from jasr.types import Sum
 
@@ -19,24 +19,21 @@ class Measured:
     """The objectives' terms, "loss/NAME", and their weighted sum, "loss"."""
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
-        config, tokenizer = run.meta.config, run.meta.tokenizer
-        normalize = normalizer(config["text"]["normalizer"])
+        config = run.meta.config
+        targets = build_targets(config, run.meta.tokenizer)
         shards = run.placement.row_shards
-        if tokenizer is None:
+        if isinstance(targets, NoTargets):
             lengths = {key: config["data"][key] for key in ("min_seconds", "max_seconds")}
             selection = select_audio(run.corpus, **lengths)
             plan = in_order(config["evaluation"], selection, multiple_of=shards)
         else:
-            plan = eval_plan(
-                config["evaluation"], run.corpus, tokenizer, normalize, multiple_of=shards
-            )
+            plan = eval_plan(config["evaluation"], run.corpus, targets, multiple_of=shards)
 
         def evaluate(state: TrainState) -> Figures:
             batches = load_all(
                 run.corpus,
                 plan,
-                tokenizer,
-                normalize,
+                targets,
                 num_workers=config["data"]["num_workers"],
                 share=run.placement.row_share,
             )

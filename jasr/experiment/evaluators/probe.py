@@ -7,6 +7,7 @@ from typing import Any
 from jasr.corpora.catalogue import open_corpus
 from jasr.experiment.evaluators.linear_probe import CTCProbe, Frames
 from jasr.experiment.evaluators.run import Figures, Run
+from jasr.tasks.targets import Transcripts
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import train_tokenizer
 from jasr.training.state import TrainState
@@ -42,13 +43,13 @@ class Probe:
         normalize = normalizer(config["text"]["normalizer"])
         texts = [normalize(u.text) for split in splits for u in split.utterances if u.text]
         tokenizer = train_tokenizer("character", texts, vocab_size=0)
+        targets = Transcripts(tokenizer, normalize)
         frames = Frames(run.model, run.placement, self.layer)
         probe = CTCProbe(tokenizer, num_steps=self.num_steps, learning_rate=self.learning_rate)
 
         def evaluate(state: TrainState) -> Figures:
             train, test = (
-                frames.of(run.params_of(state), corpus, tokenizer, normalize, config)
-                for corpus in splits
+                frames.of(run.params_of(state), corpus, targets, config) for corpus in splits
             )
             return {"probe_cer": probe.error_rate(train, test)}
 

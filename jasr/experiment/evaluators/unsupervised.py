@@ -9,7 +9,7 @@ import jax
 from jasr.decoding.ctc_greedy import ctc_greedy
 from jasr.decoding.hypotheses import Hypotheses
 from jasr.evaluation.recognition import recognize, score
-from jasr.experiment.data import eval_plan
+from jasr.experiment.data import build_targets, eval_plan
 from jasr.experiment.evaluators.run import Figures, Run
 from jasr.pipeline.loader import load_all
 from jasr.text.normalizer import normalizer
@@ -30,11 +30,11 @@ class Unsupervised:
         config, tokenizer = run.meta.config, run.meta.tokenizer
         assert tokenizer is not None, "what is generated are its units"
         normalize = normalizer(config["text"]["normalizer"])
+        targets = build_targets(config, tokenizer)
         plan = eval_plan(
             config["evaluation"],
             run.corpus,
-            tokenizer,
-            normalize,
+            targets,
             multiple_of=run.placement.row_shards,
         )
 
@@ -54,9 +54,7 @@ class Unsupervised:
                 return compiled(params, batch)
 
         def evaluate(state: TrainState) -> Figures:
-            batches = load_all(
-                run.corpus, plan, tokenizer, normalize, share=run.placement.row_share
-            )
+            batches = load_all(run.corpus, plan, targets, share=run.placement.row_share)
             hypotheses, _ = recognize(
                 state.params,
                 batches,

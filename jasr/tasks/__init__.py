@@ -1,0 +1,1 @@
+"""What recordings are to be turned into: a file for each task."""
