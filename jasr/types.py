@@ -46,12 +46,24 @@ class Factored(Padded):
 
 
 @struct.dataclass
+class Encoded(Padded):
+    """What an encoder makes of recordings, and what is to be said of each.
+
+    values:   Float[Array, "batch frames embed"]
+    task_ids: Int[Array, "batch"]; None where a model does one thing alone.
+    """
+
+    task_ids: Any = None
+
+
+@struct.dataclass
 class Batch:
     """What a step sees of the data.
 
     audio:        Float[Array, "batch samples"], a waveform in [-1, 1] at the model's rate.
     targets:      name -> token ids, Int[Array, "batch tokens"], with no start or end token;
-                  "text" is the transcript.
+                  "text" is what is to be written, the transcript if nothing else. Where there are
+                  tasks, "task" is the number of each row's, Int[Array, "batch 1"].
     example_mask: Bool[Array, "batch"], False for a row that only fills the batch; all its masks
                   are False.
     example_ids:  UInt[Array, "batch"], number of the utterance in its corpus split. Random draws

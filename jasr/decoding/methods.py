@@ -3,7 +3,7 @@
 A method is called as `method(model, variables, batch)`, where `model` has the methods of a
 recogniser that it needs:
 
-    encode(audio: Padded) -> Padded                                all
+    encode(batch: Batch) -> encoded                                all
     ctc_logits(encoded) -> Padded                                  CTCGreedy
     start_cache(encoded, beam_size=, max_tokens=) -> cache         attention
     decode_step(tokens_BK, cache) -> (logits_BKV, cache)           attention
@@ -42,7 +42,7 @@ class CTCGreedy:
 
     @_compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
-        encoded = model.apply(variables, batch.audio, method="encode")
+        encoded = model.apply(variables, batch, method="encode")
         logits: Any = model.apply(variables, encoded, method="ctc_logits")
         return ctc_greedy(logits, blank_id=self.blank_id)
 
@@ -168,7 +168,7 @@ def _decoder(
 
     The cache has room for one token more than a transcript: the decoder reads the start too.
     """
-    encoded = model.apply(variables, batch.audio, method="encode")
+    encoded = model.apply(variables, batch, method="encode")
     cache = model.apply(
         variables, encoded, beam_size=beam_size, max_tokens=max_tokens + 1, method="start_cache"
     )

@@ -10,6 +10,7 @@ from jasr.layers.convolution import ConvolutionModule
 from jasr.layers.dropout import Dropout, drop_layer
 from jasr.layers.feed_forward import FeedForward
 from jasr.layers.linear import layer_norm
+from jasr.layers.modulation import Modulation
 from jasr.models.encoder import Encoder, EncoderContext
 
 
@@ -42,6 +43,8 @@ class ConformerLayer(nn.Module):
         x = x + convolve(self._norm(x, "convolution"), context.mask, train=train)
         x = x + 0.5 * self._feed_forward(x, "second_mlp", train=train)
         x = self._norm(x, "layer")
+        if context.condition is not None:
+            x = Modulation(name="modulation")(x, context.condition)
 
         x = drop_layer(self, x, entered, rate=self.layer_drop, train=train)
         self.sow("intermediates", "output", x)

@@ -12,6 +12,7 @@ from jasr.layers.choices import choose
 from jasr.layers.dropout import Dropout, drop_layer
 from jasr.layers.feed_forward import FeedForward
 from jasr.layers.linear import layer_norm
+from jasr.layers.modulation import Modulation
 from jasr.layers.positions import Relations
 from jasr.layers.residual import RESIDUALS
 from jasr.types import Padded
@@ -21,11 +22,13 @@ from jasr.types import Padded
 class TextContext:
     """What every layer sees beside its input, when it reads a whole text.
 
-    encoded: None for a decoder of text alone.
+    encoded:   None for a decoder of text alone.
+    condition: what its output is modulated by, [B, features], or None.
     """
 
     encoded: Padded | None
     relations: Relations
+    condition: Any = None
 
 
 @struct.dataclass
@@ -35,6 +38,7 @@ class StepContext:
     index: Any  # int32 scalar, the token's position
     encoder_mask: Any  # [B, frames]
     relations: Relations
+    condition: Any = None
 
 
 @struct.dataclass
@@ -75,6 +79,7 @@ class DecoderLayer(nn.Module):
         self.mlp_norm = layer_norm(dtype=self.dtype)
         self.mlp = FeedForward(self.mlp_dim, self.activation, self.dropout, self.dtype)
         self.drop = Dropout(self.dropout)
+        self.modulation = Modulation()
 
     def __call__(
         self, x: Float[Array, "batch tokens embed"], context: TextContext, train: bool
@@ -94,7 +99,7 @@ class DecoderLayer(nn.Module):
             y = self.cross_attention(y, keys_values, key_mask=encoded.mask)
             x = self.residual.leave(x, self.drop(y, train=train), self.cross_attention_norm)
 
-        x = self._feed_forward(x, train=train)
+        x = self._modulated(self._feed_forward(x, train=train), context)
         return drop_layer(self, x, entered, rate=self.layer_drop, train=train), None
 
     def remember(
@@ -117,7 +122,7 @@ class DecoderLayer(nn.Module):
         y = self.cross_attention(y, keys_values, key_mask=context.encoder_mask)
         x = self.residual.leave(x, y, self.cross_attention_norm)
 
-        return self._feed_forward(x, train=False), (key, value)
+        return self._modulated(self._feed_forward(x, train=False), context), (key, value)
 
     def _attend_to_read(
         self, y: Array, memory: LayerMemory, context: StepContext
@@ -141,6 +146,9 @@ class DecoderLayer(nn.Module):
     def _feed_forward(self, x: Array, *, train: bool) -> Array:
         y = self.mlp(self.residual.enter(x, self.mlp_norm), train=train)
         return self.residual.leave(x, self.drop(y, train=train), self.mlp_norm)
+
+    def _modulated(self, x: Array, context: TextContext | StepContext) -> Array:
+        return x if context.condition is None else self.modulation(x, context.condition)
 
     def _show_attention(self, y: Array, keys: Array, key_mask: Array) -> None:
         if self.is_mutable_collection("intermediates"):

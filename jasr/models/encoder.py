@@ -21,10 +21,14 @@ from jasr.types import Padded
 
 @struct.dataclass
 class EncoderContext:
-    """What every encoder layer sees beside its input."""
+    """What every encoder layer sees beside its input.
+
+    condition: what its output is modulated by, [B, features], or None.
+    """
 
     mask: Any
     relations: Relations
+    condition: Any = None
 
 
 class Encoder(nn.Module):
@@ -84,10 +88,19 @@ class Encoder(nn.Module):
         frames: Padded = self._stem(features)
         return frames
 
-    def contextualize(self, frames: Padded, *, train: bool) -> Padded:
-        """The layers, over frames such as `embed` makes of features: [B, T, embed_dim]."""
+    def contextualize(
+        self,
+        frames: Padded,
+        *,
+        train: bool,
+        condition: Float[Array, "batch features"] | None = None,
+    ) -> Padded:
+        """The layers, over frames such as `embed` makes of features: [B, T, embed_dim].
+
+        condition: what every layer's output is modulated by.
+        """
         x_BTE = self.drop(self.positions.add(frames.values), train=train)
-        context = EncoderContext(frames.mask, self.positions.relations(x_BTE.shape[1]))
+        context = EncoderContext(frames.mask, self.positions.relations(x_BTE.shape[1]), condition)
         x_BTE, _ = self.layers(x_BTE, context, train)
         x_BTE = self.finish(x_BTE)
         return zero_padding(Padded(x_BTE.astype(jnp.dtype(self.dtype)), frames.mask))

@@ -1,25 +1,45 @@
 """A speech recogniser: one encoder, with a CTC head, an autoregressive decoder, or both.
 
 audio ──▶ log-mel ──▶ SpecAugment ──▶ stem ──▶ span mask ──▶ layers ──┬──▶ CTC head ──▶ "ctc"
-                                                                      └──▶ decoder  ──▶ "decoder"
-text  ──▶ [start] + text ──▶ token embedding ──────────────────────────────────┘
+                                                ▲                     ├──▶ class heads
+                                    task vector ┤                     │
+                                                ▼                     ▼
+text  ──▶ [start] + text ──▶ token embedding ──────────────────▶ decoder ──▶ "decoder", tag heads
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax import struct
+from flax.core import FrozenDict
 from jaxtyping import Array, Float, Int, Key
 
 from jasr.errors import UserError
 from jasr.layers.linear import Linear
 from jasr.layers.token_embedding import TokenEmbedding
+from jasr.models.class_head import ClassHead
 from jasr.models.encoder import Encoder
 from jasr.models.mask_embedding import MaskEmbedding
 from jasr.models.shifted import shifted
+from jasr.models.task_encoding import TaskEncoding
 from jasr.models.transformer_decoder import DecoderCache, TransformerDecoder
-from jasr.types import Batch, Factored, Outputs, Padded, example_keys
+from jasr.types import Batch, Encoded, Factored, Outputs, Padded, example_keys
+
+
+@struct.dataclass
+class SearchCache:
+    """What a search keeps: the decoder's own cache, and the task of each utterance, or None."""
+
+    decoder: DecoderCache
+    task_ids: Any = None
+
+    def take(self, beams_BK: Int[Array, "batch beams"]) -> "SearchCache":
+        """The cache whose beam k of utterance b is this one's beam `beams_BK[b, k]`."""
+        return replace(self, decoder=self.decoder.take(beams_BK))
 
 
 class Recognizer(nn.Module):
@@ -32,6 +52,10 @@ class Recognizer(nn.Module):
     ctc:             whether there is a CTC head over the vocabulary.
     tied_embeddings: whether the decoder's output layer is its token embedding.
     start_id:        the token that the decoder reads first.
+    task_encoding:   a kind of `TaskEncoding`, by which the model is told what to say; "none".
+    num_tasks:       how many tasks have a vector.
+    classes:         how many classes there are of a recording, by the name of a head.
+    tags:            how many tags there are of a token, by the name of a head.
     """
 
     vocab_size: int
@@ -43,6 +67,10 @@ class Recognizer(nn.Module):
     ctc: bool = True
     tied_embeddings: bool = True
     start_id: int = 1
+    task_encoding: str = "none"
+    num_tasks: int = 0
+    classes: Mapping[str, int] = FrozenDict({})
+    tags: Mapping[str, int] = FrozenDict({})
 
     def setup(self) -> None:
         if not self.ctc and self.decoder is None:
@@ -61,6 +89,20 @@ class Recognizer(nn.Module):
             self.token_embedding = TokenEmbedding(
                 self.vocab_size, self.decoder.embed_dim, self.tied_embeddings, self.decoder.dtype
             )
+        if self.tags and self.decoder is None:
+            raise UserError("model: tags are of the decoder's tokens, and it has no decoder")
+        self.class_heads = {name: ClassHead(count) for name, count in self.classes.items()}
+        self.tag_heads = {
+            name: Linear((count,), ("embed",), ("features",), dtype="float32")
+            for name, count in self.tags.items()
+        }
+        self.encoder_tasks = self._encoding(self.encoder.embed_dim)
+        self.decoder_tasks = self._encoding(self.decoder.embed_dim) if self.decoder else None
+
+    def _encoding(self, dim: int) -> TaskEncoding | None:
+        if self.task_encoding == "none" or not self.num_tasks:
+            return None
+        return TaskEncoding(self.num_tasks, dim, self.task_encoding)
 
     def __call__(self, batch: Batch, *, train: bool) -> Outputs:
         """What the heads make of a batch; logits are float32.
@@ -70,6 +112,8 @@ class Recognizer(nn.Module):
         "decoder": logits [B, 1 + tokens, vocab], if there is a decoder: position i, having read
                    the start and i tokens of the text, predicts token i, and the end after them.
         "decoder_factors": the same, `Factored`; of the two, what nobody reads is not computed.
+        NAME of a class head: logits [B, 1, classes]; of a tag head: [B, tokens, tags], of what the
+                   decoder has read up to each token.
 
         In training it draws from the streams "dropout" and "augment"; an example's augmentation
         depends on its id alone.
@@ -83,13 +127,22 @@ class Recognizer(nn.Module):
             if train:
                 hidden_BT = self.span_mask(frames.mask, self._keys(batch))
             frames = self.mask_embedding(frames, hidden_BT)
-        encoded = self.encoder.contextualize(frames, train=train)
-        outputs = {"encoder": encoded}
+        encoded = self._contextualize(frames, batch, train=train)
+        outputs: dict[str, Padded] = {"encoder": encoded}
         if self.ctc:
             outputs["ctc"] = self.ctc_logits(encoded)
+        outputs |= self.classify(encoded)
         if self.decoder is not None:
             read = shifted(batch, self.start_id)
-            x_BTE = self.decoder(self.token_embedding(read.values), encoded, train=train)
+            is_first = jnp.arange(read.values.shape[1]) == 0
+            x_BTE = self.decoder(
+                self._embed(read.values, encoded.task_ids, is_first=is_first),
+                encoded,
+                train=train,
+                condition=self._condition(self.decoder_tasks, encoded.task_ids),
+            )
+            for name, head in self.tag_heads.items():
+                outputs[name] = Padded(head(x_BTE[:, 1:]), read.mask[:, 1:])
             outputs["decoder"] = Padded(self.token_embedding.logits(x_BTE), read.mask)
             states_BTF, vocabulary_VF = self.token_embedding.factors(x_BTE)
             outputs["decoder_factors"] = Factored(states_BTF, read.mask, vocabulary_VF)
@@ -99,9 +152,47 @@ class Recognizer(nn.Module):
         """A key of each example, at each call another."""
         return example_keys(self.make_rng("augment"), batch)
 
-    def encode(self, audio: Padded) -> Padded:
-        """The encoder's frames of a recording, [B, T, embed_dim]."""
-        return self.encoder(self.log_mel(audio), train=False)
+    def encode(self, batch: Batch) -> Encoded:
+        """The encoder's frames of recordings, [B, T, embed_dim], for what is asked of them."""
+        frames = self.encoder.embed(self.log_mel(batch.audio))
+        return self._contextualize(frames, batch, train=False)
+
+    def _contextualize(self, frames: Padded, batch: Batch, *, train: bool) -> Encoded:
+        tasks, encoding = None, self.encoder_tasks
+        if encoding is not None:
+            tasks = batch.targets["task"].values[:, 0]
+            frames = encoding.enter(frames, tasks)
+        encoded = self.encoder.contextualize(
+            frames, train=train, condition=self._condition(encoding, tasks)
+        )
+        if encoding is not None:
+            encoded = encoding.leave(encoded)
+        return Encoded(encoded.values, encoded.mask, tasks)
+
+    def _condition(
+        self, encoding: TaskEncoding | None, task_ids: Int[Array, " batch"] | None
+    ) -> Float[Array, "batch embed"] | None:
+        return None if encoding is None or task_ids is None else encoding.condition(task_ids)
+
+    def _embed(
+        self,
+        tokens: Int[Array, "batch tokens"],
+        task_ids: Int[Array, " batch"] | None,
+        *,
+        is_first: Array,
+    ) -> Float[Array, "batch tokens embed"]:
+        x_BLE = self.token_embedding(tokens)
+        if self.decoder_tasks is None or task_ids is None:
+            return x_BLE
+        return self.decoder_tasks.enter_tokens(x_BLE, task_ids, is_first=is_first)
+
+    def classify(self, encoded: Padded) -> dict[str, Padded]:
+        """Logits of each class head, [B, 1, classes]."""
+        is_row_B1 = jnp.any(encoded.mask, axis=1, keepdims=True)
+        return {
+            name: Padded(head(encoded)[:, None], is_row_B1)
+            for name, head in self.class_heads.items()
+        }
 
     def ctc_logits(self, encoded: Padded) -> Padded:
         """The CTC head's logits, [B, T, vocab]; UserError if there is no such head."""
@@ -109,19 +200,28 @@ class Recognizer(nn.Module):
             raise UserError("model: it has no CTC head (ctc is False); decode with its decoder")
         return Padded(self.ctc_head(encoded.values), encoded.mask)
 
-    def start_cache(self, encoded: Padded, *, beam_size: int, max_tokens: int) -> DecoderCache:
+    def start_cache(self, encoded: Encoded, *, beam_size: int, max_tokens: int) -> "SearchCache":
         """The decoder's cache before it reads anything, with room for `max_tokens` tokens.
 
         Raises UserError if there is no decoder, or if it cannot read so many.
         """
-        return self._decoder().start_cache(encoded, beam_size=beam_size, max_tokens=max_tokens)
+        decoder = self._decoder()
+        cache = decoder.start_cache(
+            encoded,
+            beam_size=beam_size,
+            max_tokens=max_tokens,
+            condition=self._condition(self.decoder_tasks, encoded.task_ids),
+        )
+        return SearchCache(cache, encoded.task_ids)
 
     def decode_step(
-        self, tokens: Int[Array, "batch beams"], cache: DecoderCache
-    ) -> tuple[Float[Array, "batch beams vocab"], DecoderCache]:
+        self, tokens: Int[Array, "batch beams"], cache: "SearchCache"
+    ) -> tuple[Float[Array, "batch beams vocab"], "SearchCache"]:
         """Reads one token per beam and predicts the next."""
-        x_BKE, cache = self._decoder().step(self.token_embedding(tokens), cache)
-        return self.token_embedding.logits(x_BKE), cache
+        is_first = cache.decoder.num_read == 0
+        x_BKE = self._embed(tokens, cache.task_ids, is_first=is_first)
+        x_BKE, read = self._decoder().step(x_BKE, cache.decoder)
+        return self.token_embedding.logits(x_BKE), replace(cache, decoder=read)
 
     def _decoder(self) -> TransformerDecoder:
         if self.decoder is None:

@@ -27,11 +27,13 @@ class DecoderCache:
     num_read:     int32 scalar, tokens read by every beam.
     memory:       of all layers, each array with a leading "layers" axis.
     encoder_mask: [B, frames]
+    condition: what every layer is modulated by, [B, features], or None.
     """
 
     num_read: Any
     memory: LayerMemory
     encoder_mask: Any
+    condition: Any = None
 
     def take(self, beams_BK: Int[Array, "batch beams"]) -> "DecoderCache":
         """The cache whose beam k of utterance b is this one's beam `beams_BK[b, k]`."""
@@ -98,20 +100,34 @@ class TransformerDecoder(nn.Module):
         self.final_norm = layer_norm(dtype=self.dtype) if self.norm == "pre" else None
 
     def __call__(
-        self, x: Float[Array, "batch tokens embed"], encoded: Padded | None, *, train: bool
+        self,
+        x: Float[Array, "batch tokens embed"],
+        encoded: Padded | None,
+        *,
+        train: bool,
+        condition: Float[Array, "batch features"] | None = None,
     ) -> Float[Array, "batch tokens embed"]:
         """Token i of the result depends on tokens 0 to i, and on the recording if there is one.
 
+        condition: what every layer's output is modulated by.
         Raises UserError for more tokens than there are learned positions.
         """
         x = self.drop(self.positions.add(x), train=train)
-        context = TextContext(encoded, self.positions.relations(x.shape[1]))
+        context = TextContext(encoded, self.positions.relations(x.shape[1]), condition)
         x, _ = self.layers(x, context, train)
         return self._finish(x)
 
-    def start_cache(self, encoded: Padded, *, beam_size: int, max_tokens: int) -> DecoderCache:
+    def start_cache(
+        self,
+        encoded: Padded,
+        *,
+        beam_size: int,
+        max_tokens: int,
+        condition: Float[Array, "batch features"] | None = None,
+    ) -> DecoderCache:
         """A cache with nothing read yet and room for `max_tokens`, the start token counted.
 
+        condition: what every layer's output is to be modulated by.
         Raises UserError for more tokens than there are learned positions.
         """
         self.positions.check_length(max_tokens)
@@ -123,6 +139,7 @@ class TransformerDecoder(nn.Module):
             num_read=jnp.zeros((), jnp.int32),
             memory=LayerMemory(nothing, nothing, cross_keys, cross_values),
             encoder_mask=encoded.mask,
+            condition=condition,
         )
 
     def step(
@@ -131,7 +148,7 @@ class TransformerDecoder(nn.Module):
         """Reads one embedded token per beam."""
         index, memory = cache.num_read, cache.memory
         relations = self.positions.relations_at(index, memory.keys.shape[3])
-        context = StepContext(index, cache.encoder_mask, relations)
+        context = StepContext(index, cache.encoder_mask, relations, cache.condition)
         x, (keys, values) = self.layers.step(self.positions.add_at(x, index), memory, context)
         memory = replace(
             memory,

@@ -10,6 +10,7 @@ from jasr.layers.choices import choose
 from jasr.layers.dropout import Dropout, drop_layer
 from jasr.layers.feed_forward import FeedForward
 from jasr.layers.linear import layer_norm
+from jasr.layers.modulation import Modulation
 from jasr.layers.residual import RESIDUALS
 from jasr.models.encoder import Encoder, EncoderContext
 
@@ -45,6 +46,8 @@ class TransformerLayer(nn.Module):
         mlp = FeedForward(self.mlp_dim, self.activation, self.dropout, self.dtype, name="mlp")
         y = mlp(residual.enter(x, norm), train=train)
         x = residual.leave(x, drop(y, train=train), norm)
+        if context.condition is not None:
+            x = Modulation(name="modulation")(x, context.condition)
 
         x = drop_layer(self, x, entered, rate=self.layer_drop, train=train)
         self.sow("intermediates", "output", x)

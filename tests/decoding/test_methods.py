@@ -34,7 +34,8 @@ class TinyRecognizer(nn.Module):
         self.embedding = nn.Embed(VOCAB, self.width, embedding_init=nn.initializers.normal(2.0))
         self.output = nn.Dense(VOCAB, kernel_init=nn.initializers.normal(2.0))
 
-    def encode(self, audio):
+    def encode(self, batch):
+        audio = batch.audio
         frames = audio.values.reshape(len(audio.values), -1, FRAME)
         return Padded(jnp.tanh(self.frontend(frames)), audio.mask[:, ::FRAME])
 
@@ -52,10 +53,10 @@ class TinyRecognizer(nn.Module):
         heard_BKD = jax.nn.softmax(match_BKT) @ cache.frames.values
         return self.output(jnp.tanh(heard_BKD + read_BKD)), cache.replace(read_BKD=read_BKD)
 
-    def __call__(self, audio):
-        encoded = self.encode(audio)
+    def __call__(self, batch):
+        encoded = self.encode(batch)
         cache = self.start_cache(encoded, beam_size=1, max_tokens=1)
-        return self.decode_step(jnp.ones((len(audio.values), 1), jnp.int32), cache)[0]
+        return self.decode_step(jnp.ones((len(encoded.values), 1), jnp.int32), cache)[0]
 
 
 def make_batch(waves, *, num_samples):
@@ -89,7 +90,7 @@ def waves():
 @pytest.fixture(scope="module")
 def recognizer(waves):
     model = TinyRecognizer()
-    return model, model.init(jax.random.key(0), make_batch(waves, num_samples=80).audio)
+    return model, model.init(jax.random.key(0), make_batch(waves, num_samples=80))
 
 
 @by_name

@@ -32,7 +32,9 @@ class Case:
         self.batch = make_batch([13, 20, 7], [3, 5, 1], frames=24)
         self.variables = draw(self.model, self.batch)
         self.encode = quick_jit(
-            lambda audio: self.model.apply(self.variables, audio, method="encode")
+            lambda audio: self.model.apply(
+                self.variables, self.batch.replace(audio=audio), method="encode"
+            )
         )
         self.encoded = self.encode(self.batch.audio)
 
@@ -79,7 +81,8 @@ def test_no_gradient_leaks_into_padding_or_batch_mates(encoder_class, fields):
     @quick_jit
     @jax.grad
     def gradient(values):
-        encoded = case.model.apply(case.variables, audio.replace(values=values), method="encode")
+        batch = case.batch.replace(audio=audio.replace(values=values))
+        encoded = case.model.apply(case.variables, batch, method="encode")
         return jnp.sum(encoded.values[1, :, 0])
 
     by_sample = gradient(audio.values)

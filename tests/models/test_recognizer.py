@@ -15,7 +15,7 @@ from jasr.layers.stack import SAVED
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.pretraining.span_mask import SpanMask
 from jasr.sharding.presets import DATA_PARALLEL
-from jasr.types import Padded
+from jasr.types import Encoded
 
 BATCH = make_batch([13, 20, 7], [3, 5, 1])
 
@@ -79,7 +79,7 @@ def test_heads_are_optional():
 
 
 def test_decoding_with_a_head_that_is_not_there(variables):
-    encoded = Padded(jnp.zeros((1, 4, 16)), jnp.ones((1, 4), bool))
+    encoded = Encoded(jnp.zeros((1, 4, 16)), jnp.ones((1, 4), bool))
     with pytest.raises(UserError, match="has no CTC head"):
         make_recognizer(ctc=False).apply(variables, encoded, method="ctc_logits")
     start_cache = functools.partial(make_recognizer().clone(decoder=None).apply, variables)
@@ -90,7 +90,7 @@ def test_decoding_with_a_head_that_is_not_there(variables):
 def test_decoding_methods_agree_with_the_whole(variables):
     model = make_recognizer()
     whole = run(model, variables)
-    encoded = model.apply(variables, BATCH.audio, method="encode")
+    encoded = model.apply(variables, BATCH, method="encode")
     np.testing.assert_allclose(encoded.values, whole["encoder"].values, atol=1e-5)
     ctc = model.apply(variables, encoded, method="ctc_logits")
     np.testing.assert_allclose(ctc.values, whole["ctc"].values, atol=1e-5)
