@@ -23,6 +23,13 @@ def get_defaults() -> ConfigDict:
     # that would pair them; empty for none.
     config.unpaired_text = ConfigDict()
 
+    # What a recogniser does, several things at once: NAME -> {a kind (jasr/experiment/tasks.py) and
+    # its fields; corpus, keys in which its corpus is another than config.corpus; share, of the rows
+    # of an epoch}. Empty for transcription alone, of config.corpus.
+    config.tasks = ConfigDict()
+    # Where no shares are given: 1 mixes tasks as their rows are, the higher the more evenly.
+    config.mixing_temperature = 1.0
+
     # tokenizer: character, byte, bpe or unigram (vocab_size is for the last two), or init, that of
     # the training that config.init names.
     # normalizer: applied to every transcript before training and scoring.

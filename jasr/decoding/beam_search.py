@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from jasr.decoding.hypotheses import Cache, Hypotheses, Step
 from jasr.decoding.next_token import next_log_probs
+from jasr.decoding.phrase_rule import PhraseRule
 
 
 def beam_search(
@@ -33,6 +34,7 @@ def beam_search(
     length_penalty: float = 1.0,
     suppressed: tuple[int, ...] = (),
     no_repeat_ngram: int = 0,
+    rule: PhraseRule | None = None,
 ) -> Hypotheses:
     """The best `num_hypotheses` found per utterance, [B, num_hypotheses, max_tokens].
 
@@ -43,7 +45,7 @@ def beam_search(
                     counted; at the limit only the end may follow. 0 means no search, and no
                     hypothesis.
     length_penalty: exponent of `length_divisor`, at least 0; 0 ranks by log-probability.
-    suppressed, no_repeat_ngram: see `next_log_probs`.
+    suppressed, no_repeat_ngram, rule: see `next_log_probs`.
 
     An ending competes like any token: it is kept only if it is among the K best extensions.
     An utterance's search reads nothing of its batch-mates', and stops by itself as soon as no
@@ -56,6 +58,7 @@ def beam_search(
         end_id=end_id,
         suppressed=suppressed,
         no_repeat_ngram=no_repeat_ngram,
+        rule=rule,
     )
     divisor = partial(length_divisor, exponent=length_penalty)
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Int
 
 from jasr.decoding.hypotheses import Hypotheses, Step
 from jasr.decoding.next_token import next_log_probs
+from jasr.decoding.phrase_rule import PhraseRule
 
 
 def greedy_search(
@@ -22,6 +23,7 @@ def greedy_search(
     end_id: int,
     suppressed: tuple[int, ...] = (),
     no_repeat_ngram: int = 0,
+    rule: PhraseRule | None = None,
 ) -> Hypotheses:
     """One hypothesis per utterance, [B, 1, max_tokens]; the score is its log-probability.
 
@@ -29,7 +31,7 @@ def greedy_search(
                   max_tokens + 1 times.
     token_limits: int32 in 0..max_tokens, the most tokens each utterance may have, end not
                   counted; at the limit the end is forced. 0 means no search: no hypothesis.
-    suppressed, no_repeat_ngram: see `next_log_probs`.
+    suppressed, no_repeat_ngram, rule: see `next_log_probs`.
     """
     log_probs = partial(
         next_log_probs,
@@ -37,6 +39,7 @@ def greedy_search(
         end_id=end_id,
         suppressed=suppressed,
         no_repeat_ngram=no_repeat_ngram,
+        rule=rule,
     )
     final = jax.lax.while_loop(
         lambda search: jnp.any(search.running_B),

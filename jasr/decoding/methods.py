@@ -24,6 +24,7 @@ from jasr.decoding.beam_search import beam_search
 from jasr.decoding.ctc_greedy import ctc_greedy
 from jasr.decoding.greedy_search import greedy_search
 from jasr.decoding.hypotheses import Hypotheses
+from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError
 from jasr.types import Batch
 
@@ -60,6 +61,7 @@ class _Attention:
     max_tokens:            bounds it for any recording, as the decoder's positions do; the
                            decoder reads at most one token more, the start.
     sample_rate:           of the batch's audio, Hz.
+    rule:                  which tokens may follow which; None for any.
     """
 
     start_id: int = 1
@@ -69,6 +71,7 @@ class _Attention:
     max_tokens_per_second: float = 40.0
     max_tokens: int = 1024
     sample_rate: int = 16_000
+    rule: PhraseRule | None = None
 
     def __post_init__(self) -> None:
         _at_least(self, 0, "no_repeat_ngram")
@@ -81,7 +84,8 @@ class _Attention:
 
     def guards(self) -> list[str]:
         """What the method's name says of the guards that are on."""
-        return [f"no_repeat_ngram={self.no_repeat_ngram}"] if self.no_repeat_ngram else []
+        ngram = [f"no_repeat_ngram={self.no_repeat_ngram}"] if self.no_repeat_ngram else []
+        return [*ngram, *(["well-formed"] if self.rule else [])]
 
     def search_space(self, batch: Batch) -> tuple[jax.Array, dict[str, Any]]:
         """Each utterance's token limit, int32 [B], and the searches' common arguments.
@@ -99,6 +103,7 @@ class _Attention:
             "end_id": self.end_id,
             "suppressed": tuple(i for i in (self.blank_id, self.start_id) if i is not None),
             "no_repeat_ngram": self.no_repeat_ngram,
+            "rule": self.rule,
         }
 
 

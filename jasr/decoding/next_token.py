@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from jasr.decoding.phrase_rule import PhraseRule
+
 
 def next_log_probs(
     logits_BKV: Float[Array, "batch beams vocab"],
@@ -14,12 +16,14 @@ def next_log_probs(
     end_id: int,
     suppressed: tuple[int, ...],
     no_repeat_ngram: int,
+    rule: PhraseRule | None = None,
 ) -> Float[Array, "batch beams vocab"]:
     """Float32 log-probability of each continuation, -inf for those that the rules forbid.
 
     The first `num_tokens` of `tokens_BKN` are what each beam holds. Forbidden are the
     `suppressed` ids; a token that would complete an n-gram the beam already holds, with n =
-    `no_repeat_ngram` (0: none); and anything but the end once an utterance is at its limit.
+    `no_repeat_ngram` (0: none); what `rule` does not allow; and anything but the end once an
+    utterance is at its limit.
     What remains is not renormalised: a score stays the model's own log-probability.
     """
     log_probs_BKV = jax.nn.log_softmax(logits_BKV.astype(jnp.float32))
@@ -27,6 +31,9 @@ def next_log_probs(
         log_probs_BKV = log_probs_BKV.at[..., jnp.array(suppressed)].set(-jnp.inf)
     if 0 < no_repeat_ngram <= tokens_BKN.shape[-1]:
         log_probs_BKV = _forbid_repeats(log_probs_BKV, tokens_BKN, num_tokens, n=no_repeat_ngram)
+    if rule is not None:
+        allowed_BKV = rule.allowed(tokens_BKN, num_tokens, log_probs_BKV.shape[-1])
+        log_probs_BKV = jnp.where(allowed_BKV, log_probs_BKV, -jnp.inf)
     at_limit_B11 = (num_tokens >= token_limits_B)[:, None, None]
     is_end_V = jnp.arange(log_probs_BKV.shape[-1]) == end_id
     return jnp.where(at_limit_B11 & ~is_end_V, -jnp.inf, log_probs_BKV)

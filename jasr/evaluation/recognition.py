@@ -4,7 +4,7 @@ batches ─▶ compiled decoding ─▶ every batch's tokens, on every host ─�
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,10 @@ from jasr.decoding.hypotheses import Hypotheses
 from jasr.evaluation.scoring import UtteranceScore, score_utterance
 from jasr.pipeline.loader import LoadedBatch
 from jasr.sharding.hosts import whole
-from jasr.text.tokenizer import Tokenizer
 from jasr.types import Batch
+
+# In place of what a model says of a recording that could not be read: nothing can be equal to it.
+UNREAD = object()
 
 
 def recognize(
@@ -24,33 +26,35 @@ def recognize(
     *,
     decode: Callable[[Any, Batch], Hypotheses],
     place: Callable[[Batch], Batch],
-    tokenizer: Tokenizer,
+    read: Callable[[Sequence[Sequence[int]]], Any],
     num_utterances: int,
     report: Callable[[LoadedBatch], None],
-) -> tuple[list[str | None], float]:
-    """The best hypothesis of each utterance, and the seconds decoding took.
+) -> tuple[list[Any], float]:
+    """What is read of each utterance's hypotheses, and the seconds decoding took.
 
     decode: (params, batch) -> Hypotheses, compiled.
-    None stands for an utterance that no batch held, because it could not be read.
+    read:   tokens of the hypotheses, best first -> an answer.
+    UNREAD stands for an utterance that no batch held, because it could not be read.
     """
-    texts: list[str | None] = [None] * num_utterances
+    answers: list[Any] = [UNREAD] * num_utterances
     seconds = 0.0
     for loaded in batches:
         report(loaded)
         start = time.perf_counter()
         batch = place(loaded.batch)
         hypotheses = decode(params, batch)
-        tokens, mask = whole(hypotheses.tokens[:, 0]), whole(hypotheses.mask[:, 0])
+        tokens, mask = whole(hypotheses.tokens), whole(hypotheses.mask)
         seconds += time.perf_counter() - start
         ids, is_real = whole(batch.example_ids), whole(batch.example_mask)
         for row in np.flatnonzero(is_real):
-            texts[ids[row]] = tokenizer.decode(tokens[row][mask[row]].tolist())
-    return texts, seconds
+            found = [t[m].tolist() for t, m in zip(tokens[row], mask[row], strict=True)]
+            answers[ids[row]] = read(found)
+    return answers, seconds
 
 
 def score(
     utterances: Iterable[Utterance],
-    hypotheses: Iterable[str | None],
+    hypotheses: Iterable[Any],
     normalize: Callable[[str], str],
 ) -> list[UtteranceScore]:
     """Error counts of each utterance that has a reference and was recognised."""
@@ -63,5 +67,5 @@ def score(
             duration=utterance.duration,
         )
         for utterance, hypothesis in zip(utterances, hypotheses, strict=True)
-        if utterance.text is not None and hypothesis is not None
+        if utterance.text is not None and hypothesis is not UNREAD
     ]

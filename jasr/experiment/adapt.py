@@ -9,7 +9,7 @@ import jax
 
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
-from jasr.experiment.data import empty_batch
+from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.warm_start import SharedTokens, WarmStart, logical_axes, token_axes
 from jasr.experiment.workdir import Meta
 from jasr.models.adapted import Adapted, Kernel
@@ -46,7 +46,9 @@ def adapt(
     chosen = construct(LowRank, meta.config["lora"], "config.lora")
     if not init["workdir"]:
         raise UserError("config.lora changes the parameters that config.init.workdir has: give it")
-    first = empty_batch(1, samples=meta.config["corpus"]["sample_rate"], tokens=1)
+    first = empty_batch(
+        1, samples=meta.config["corpus"]["sample_rate"], tokens=1, targets=build_targets(meta)
+    )
     boxed = abstract_params(model, first)
     wanted = jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),

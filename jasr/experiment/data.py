@@ -1,6 +1,6 @@
 """config.text and config.data: from a prepared corpus to a tokenizer, a plan and batches."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,9 +10,12 @@ from jaxtyping import Float
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
 from jasr.experiment.model import build_log_mel
+from jasr.experiment.tasks import tasks_of
+from jasr.experiment.workdir import Meta
 from jasr.pipeline.plan import EvalPlan, TrainPlan
 from jasr.pipeline.usable import Selection, select_all, select_audio, select_usable
 from jasr.tasks.targets import NoTargets, Targets, Transcripts
+from jasr.tasks.task_targets import TaskTargets
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import Tokenizer, train_tokenizer
 from jasr.types import Batch, Padded
@@ -23,26 +26,35 @@ Statistics = dict[str, list[float]] | None
 
 
 def build_tokenizer(
-    config: Mapping[str, Any], corpus: Corpus, normalize: Callable[[str], str]
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    normalize: Callable[[str], str],
+    *,
+    more: Iterable[str] = (),
+    marks: Sequence[str] = (),
 ) -> Tokenizer:
     """The tokenizer of config.text, made from the training transcripts.
 
+    more:  other texts to be written; marks: words of which each is to be one token.
     Raises UserError where the corpus has no transcripts.
     """
-    texts = [normalize(u.text) for u in corpus.utterances if u.text is not None]
+    texts = [normalize(u.text) for u in corpus.utterances if u.text is not None] + list(more)
     if not any(texts):
         raise UserError(
             f"corpus {corpus.name!r}, split {corpus.split!r} has no transcripts to train on: "
             f"expected text in at least one of its {len(corpus)} utterances"
         )
-    return train_tokenizer(config["tokenizer"], texts, vocab_size=config["vocab_size"])
+    return train_tokenizer(config["tokenizer"], texts, vocab_size=config["vocab_size"], marks=marks)
 
 
-def build_targets(config: Mapping[str, Any], tokenizer: Tokenizer | None) -> Targets:
-    """What the utterances of a config become: nothing where there is no tokenizer."""
-    if tokenizer is None:
+def build_targets(meta: Meta) -> Targets:
+    """What the utterances of a training become: nothing where there is no tokenizer."""
+    if meta.tokenizer is None:
         return NoTargets()
-    return Transcripts(tokenizer, normalizer(config["text"]["normalizer"]))
+    normalize = normalizer(meta.config["text"]["normalizer"])
+    if meta.config.get("tasks"):
+        return TaskTargets(tasks_of(meta), meta.tokenizer, normalize)
+    return Transcripts(meta.tokenizer, normalize)
 
 
 def statistics_of(

@@ -113,7 +113,7 @@ def transcribe_files(
     )
     if problems:
         raise UserError(problems[0].reason)
-    return [(path, text or "") for path, text in zip(paths, texts, strict=True)]
+    return list(zip(paths, texts, strict=True))
 
 
 def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recognition, Any, int]:

@@ -1,9 +1,11 @@
 """config.model: the front end, the encoder, the heads."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from flax import linen as nn
+from flax.core import FrozenDict
 
 from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.audio.raw_waveform import RawWaveform
@@ -26,6 +28,7 @@ from jasr.models.pretraining.units import Units
 from jasr.models.recognizer import Recognizer
 from jasr.models.transformer_decoder import TransformerDecoder
 from jasr.models.transformer_encoder import TransformerEncoder
+from jasr.tasks.task import Classified, Tagged, Task
 
 LOG_MELS = {"log_mel": LogMel, "whisper": WhisperLogMel, "waveform": RawWaveform}
 ENCODERS = {"transformer": TransformerEncoder, "conformer": ConformerEncoder}
@@ -58,15 +61,17 @@ def build_model(
     vocabulary: Vocabulary | None,
     statistics: Mapping[str, list[float]] | None = None,
     clusters: Clusters | None = None,
+    tasks: Mapping[str, Task] = MappingProxyType({}),
 ) -> nn.Module:
     """The model of config.model.
 
     vocabulary: of a model that reads or writes text.
     clusters:   of a model that predicts them.
+    tasks:      of a recogniser that does several things.
     """
     match config["name"]:
         case "recognizer":
-            return build_recognizer(config, vocabulary, statistics)
+            return build_recognizer(config, vocabulary, statistics, tasks)
         case "masked_speech":
             return _masked_speech(config, statistics, clusters)
         case "language_model":
@@ -110,8 +115,9 @@ def build_recognizer(
     config: Mapping[str, Any],
     vocabulary: Vocabulary | None,
     statistics: Mapping[str, list[float]] | None = None,
+    tasks: Mapping[str, Task] = MappingProxyType({}),
 ) -> Recognizer:
-    """The recogniser of config.model, for a vocabulary.
+    """The recogniser of config.model, for a vocabulary and what it is to do.
 
     An empty section, of the decoder, spec_augment or span_mask, leaves that part out.
     """
@@ -135,7 +141,17 @@ def build_recognizer(
         span_mask=_span_mask(config) if config.get("span_mask") else None,
         encoder=build_encoder(config),
         decoder=_decoder(config) if decoder else None,
+        **heads_of(tasks),
     )
+
+
+def heads_of(tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """What a recogniser must know of its tasks."""
+
+    def sizes(kind: Any) -> FrozenDict[str, int]:
+        return FrozenDict({n: len(t.names) for n, t in tasks.items() if isinstance(t, kind)})
+
+    return {"num_tasks": len(tasks), "classes": sizes(Classified), "tags": sizes(Tagged)}
 
 
 def _own_fields(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """config.objective: NAME -> {name, weight, fields}."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optax
@@ -14,6 +14,7 @@ from jasr.objectives.adversarial import (
     UnitDiversity,
 )
 from jasr.objectives.chunked_cross_entropy import ChunkedCrossEntropy
+from jasr.objectives.classification import Classification
 from jasr.objectives.contrastive import CodeDiversity, ContrastiveLoss
 from jasr.objectives.cross_entropy import CrossEntropy
 from jasr.objectives.ctc import CTC
@@ -33,6 +34,7 @@ OBJECTIVES = {
     "generator": GeneratorLoss,
     "mean_output": MeanOutput,
     "unit_diversity": UnitDiversity,
+    "classification": Classification,
 }
 WEIGHT_SCHEDULES = {
     "linear": optax.linear_schedule,
@@ -41,10 +43,13 @@ WEIGHT_SCHEDULES = {
 }
 
 
-def build_objective(config: Mapping[str, Any]) -> Objectives:
+def build_objective(config: Mapping[str, Any], tasks: Sequence[str] = ()) -> Objectives:
     """The weighted sum that config.objective describes.
 
-    A weight is a number, or {"name": an optax schedule, its arguments} of the step.
+    A weight is a number, or {"name": an optax schedule, its arguments} of the step; a term with a
+    task is for the rows of that task alone.
+
+    tasks: their names, in the order of their numbers.
     Raises UserError for an unknown objective, key or schedule.
     """
     if not config:
@@ -52,12 +57,19 @@ def build_objective(config: Mapping[str, Any]) -> Objectives:
     terms = {}
     for name, section in config.items():
         where = f"config.objective.{name}"
-        fields = {key: value for key, value in section.items() if key != "weight"}
+        fields = {key: value for key, value in section.items() if key not in ("weight", "task")}
         terms[name] = Weighted(
             objective=construct_named(OBJECTIVES, fields, where),
             weight=_weight(section.get("weight", 1.0), f"{where}.weight"),
+            task=_number(section["task"], tasks, f"{where}.task") if "task" in section else None,
         )
     return Objectives(terms)
+
+
+def _number(task: str, tasks: Sequence[str], where: str) -> int:
+    if task not in tasks:
+        raise UserError(f"{where} {task!r} is no key of config.tasks: {nearest(task, tasks)}")
+    return tasks.index(task)
 
 
 def _weight(value: Any, where: str) -> float | Schedule:

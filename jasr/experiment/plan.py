@@ -3,19 +3,19 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 from jaxtyping import Int
 
-from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
 from jasr.experiment.clusters import describe
 from jasr.experiment.data import empty_batch, order
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
+from jasr.experiment.tasks import build_tasks, open_split
 from jasr.models.pretraining.clusters import Clusters
 from jasr.pipeline.buckets import Bucket
 from jasr.pipeline.usable import Selection, indexed_samples, select_audio
@@ -25,11 +25,16 @@ from jasr.planning.traffic import collective_bytes, memory_bytes
 from jasr.sharding.chips import Chip, chip_of
 from jasr.sharding.memory import Memory
 from jasr.sharding.placement import Placement
+from jasr.tasks.targets import NoTargets, Targets
+from jasr.tasks.task import Task
+from jasr.tasks.task_targets import TaskTargets
+from jasr.text.tokenizer import Tokenizer
 from jasr.training.flops import matmul_flops
 from jasr.types import Batch
 
 # What stands for a corpus that is not prepared.
 ASSUMED_UTTERANCES = 20_000
+ASSUMED_CLASSES = 64
 CHARACTERS = 32
 CHARACTERS_PER_SECOND, PIECES_PER_SECOND = 15, 5
 # How the TPU compiler says that it cannot do with the memory there is.
@@ -118,8 +123,10 @@ def plan_training(
     num_mels, is_global = log_mel.get("num_mels", 80), log_mel.get("normalize") == "global"
     statistics = {"mean": [0.0] * num_mels, "std": [1.0] * num_mels} if is_global else None
     clusters, frozen = _clusters(config, statistics, placement)
-    model = build_model(config["model"], vocabulary, statistics, clusters)
-    first = _batch(plan.buckets[0], placement)
+    tasks = _tasks(config)
+    model = build_model(config["model"], vocabulary, statistics, clusters, tasks)
+    targets = TaskTargets(tasks, cast(Tokenizer, vocabulary), str) if tasks else NoTargets()
+    first = _batch(plan.buckets[0], placement, targets)
     step = TrainingStep.build(config, model, first, placement, frozen)
     return TrainingPlan(
         parameters=sum(leaf.size for leaf in jax.tree.leaves(step.abstract.params)),
@@ -127,8 +134,18 @@ def plan_training(
         device_kind=devices[0].device_kind,
         chip=chip_of(devices[0]),
         durations=durations,
-        buckets=[_planned(config, step, bucket, placement) for bucket in plan.buckets],
+        buckets=[
+            _planned(config, step, bucket, placement, _batch(bucket, placement, targets))
+            for bucket in plan.buckets
+        ],
     )
+
+
+def _tasks(config: Mapping[str, Any]) -> dict[str, Task]:
+    """The tasks, with as many classes as are assumed where the data is to say how many."""
+    assumed = [str(number) for number in range(ASSUMED_CLASSES)]
+    names = {name: assumed for name, task in build_tasks(config, {}).items() if not task.names}
+    return build_tasks(config, names)
 
 
 def _clusters(
@@ -151,7 +168,7 @@ def _clusters(
 def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selection, str]:
     rate, data = config["corpus"]["sample_rate"], config["data"]
     try:
-        corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
+        corpus = open_split(config, config["splits"]["train"], data_dir)
     except UserError:
         longest = data["max_seconds"]
         seconds = np.linspace(data["min_seconds"], longest, ASSUMED_UTTERANCES)
@@ -177,9 +194,9 @@ def _lengths(config: Mapping[str, Any], corpus: Corpus) -> Int[np.ndarray, " utt
     return samples[(samples >= shortest * rate) & (samples <= longest * rate)]
 
 
-def _batch(bucket: Bucket, placement: Placement) -> Batch:
+def _batch(bucket: Bucket, placement: Placement, targets: Targets) -> Batch:
     """The shapes of a bucket's batch, and where they lie."""
-    row = empty_batch(1, samples=bucket.num_samples, tokens=bucket.num_tokens)
+    row = empty_batch(1, samples=bucket.num_samples, tokens=bucket.num_tokens, targets=targets)
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(
             (bucket.batch_size, *leaf.shape[1:]), leaf.dtype, sharding=placement.rows
@@ -189,9 +206,13 @@ def _batch(bucket: Bucket, placement: Placement) -> Batch:
 
 
 def _planned(
-    config: Mapping[str, Any], step: TrainingStep, bucket: Bucket, placement: Placement
+    config: Mapping[str, Any],
+    step: TrainingStep,
+    bucket: Bucket,
+    placement: Placement,
+    batch: Batch,
 ) -> PlannedBucket:
-    batch, sample_rate = _batch(bucket, placement), config["corpus"]["sample_rate"]
+    sample_rate = config["corpus"]["sample_rate"]
     title = bucket.title(sample_rate)
     try:
         compiled = step.compiled.program(step.abstract, batch)

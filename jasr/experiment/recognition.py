@@ -1,7 +1,7 @@
 """A trained model ready to recognise: parameters, search, and the compiled program of both."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jasr.corpora.corpus import Corpus
@@ -11,6 +11,7 @@ from jasr.evaluation.recognition import recognize
 from jasr.experiment.construct import construct_named
 from jasr.experiment.data import build_targets, empty_batch, eval_plan
 from jasr.experiment.model import build_recognizer
+from jasr.experiment.tasks import tasks_of
 from jasr.experiment.workdir import Meta
 from jasr.models.recognizer import Recognizer
 from jasr.pipeline.loader import LoadedBatch, load_all
@@ -60,25 +61,31 @@ def build_decoding(config: Mapping[str, Any], meta: Meta) -> Any:
 class Recognition:
     """Recognises the utterances of a corpus with given parameters.
 
-    name: of the search, as reports show it.
+    method: of `jasr.decoding`.
+    read:   the tokens of its hypotheses, best first -> the answer, a text if nothing else.
+    name:   of the search, as reports show it.
     """
 
     meta: Meta
     model: Recognizer
     placement: Placement
     method: Any
+    read: Callable[[Sequence[Sequence[int]]], Any]
 
     @classmethod
     def build(
         cls, meta: Meta, placement: Placement, decoding: Mapping[str, Any] | None = None
     ) -> "Recognition":
         """For what a checkpoint's meta describes; `decoding` replaces config.decoding."""
-        model = build_recognizer(meta.config["model"], meta.tokenizer, meta.statistics)
+        model = build_recognizer(
+            meta.config["model"], meta.tokenizer, meta.statistics, tasks_of(meta)
+        )
         return cls(
             meta=meta,
             model=model,
             placement=placement,
             method=build_decoding(decoding or meta.config["decoding"], meta),
+            read=_read_text(meta),
         )
 
     @property
@@ -96,7 +103,8 @@ class Recognition:
 
     def parameter_shardings(self) -> Any:
         """Where each of the model's parameters lies."""
-        batch = empty_batch(1, samples=self.meta.config["corpus"]["sample_rate"], tokens=1)
+        rate = self.meta.config["corpus"]["sample_rate"]
+        batch = empty_batch(1, samples=rate, tokens=1, targets=build_targets(self.meta))
         return self.placement.parameters(abstract_params(self.model, batch))
 
     def decode(self, params: Any, batch: Batch) -> Any:
@@ -108,21 +116,21 @@ class Recognition:
 
     def recognize(
         self, params: Any, corpus: Corpus, report: Callable[[LoadedBatch], None]
-    ) -> tuple[list[str | None], float]:
-        """The hypothesis of each utterance, None where it could not be read, and the seconds."""
+    ) -> tuple[list[Any], float]:
+        """The answer for each utterance, UNREAD where it could not be read, and the seconds."""
         return recognize(
             params,
             self.batches(corpus),
             decode=self.decode,
             place=self.place,
-            tokenizer=self.tokenizer,
+            read=self.read,
             num_utterances=len(corpus),
             report=report,
         )
 
     def batches(self, corpus: Corpus) -> Iterable[LoadedBatch]:
         """Every utterance of a corpus once; this process's rows."""
-        targets = build_targets(self.meta.config, self.meta.tokenizer)
+        targets = build_targets(self.meta)
         plan = eval_plan(
             self.meta.config["evaluation"],
             corpus,
@@ -136,3 +144,9 @@ class Recognition:
             num_workers=self.meta.config["data"]["num_workers"],
             share=self.placement.row_share,
         )
+
+
+def _read_text(meta: Meta) -> Callable[[Sequence[Sequence[int]]], str]:
+    tokenizer = meta.tokenizer
+    assert tokenizer is not None, "a recogniser was built with one"
+    return lambda found: tokenizer.decode(found[0])

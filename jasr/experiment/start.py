@@ -16,6 +16,7 @@ from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, build_tokenizer, statistics_of, train_plan
 from jasr.experiment.model import needs_text
 from jasr.experiment.step import TrainingStep
+from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
 from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta
 from jasr.models.pretraining.clusters import Clusters
@@ -46,13 +47,14 @@ def meta_and_plan(
             plan="",
             rows=shards,
             data_dir=None,
+            tasks=found["tasks"],
         )
     else:
         meta = dataclasses.replace(Meta.from_dict(saved), config=config)
     plan = train_plan(
         config["data"],
         corpus,
-        build_targets(config, meta.tokenizer),
+        build_targets(meta),
         seed=config["seed"],
         multiple_of=meta.rows,
     )
@@ -85,7 +87,7 @@ def _found_in(
 ) -> dict[str, Any]:
     """What training takes from its data before it begins, or from the training it starts from."""
     log_mel = config["model"].get("log_mel", {})
-    tokenizer = None
+    tokenizer, names = None, find_names(config, corpus)
     if config["text"]["tokenizer"] == "init":
         tokenizer = other.get("tokenizer")
         if tokenizer is None:
@@ -95,9 +97,12 @@ def _found_in(
             )
     elif needs_text(config["model"]):
         normalize = normalizer(config["text"]["normalizer"])
-        tokenizer = build_tokenizer(config["text"], corpus, normalize).to_dict()
+        more, marks = texts_and_marks(build_tasks(config, names), corpus)
+        tokenizer = build_tokenizer(
+            config["text"], corpus, normalize, more=more, marks=marks
+        ).to_dict()
     statistics = statistics_of(log_mel, corpus, other.get("statistics"))
-    return {"tokenizer": tokenizer, "statistics": statistics}
+    return {"tokenizer": tokenizer, "statistics": statistics, "tasks": names}
 
 
 def warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:

@@ -75,7 +75,7 @@ class TrainingStep:
         abstract = abstract_state(
             boxed, optimizer, placement, params_dtype=config["optimizer"]["params_dtype"]
         )
-        objective = build_objective(config["objective"])
+        objective = build_objective(config["objective"], tuple(config.get("tasks", {})))
         take = functools.partial(
             train_step,
             model=model,

@@ -22,6 +22,7 @@ from jasr.experiment.evaluators.run import Run
 from jasr.experiment.model import build_model
 from jasr.experiment.start import meta_and_plan, predicted_clusters, warm_parameters
 from jasr.experiment.step import TrainingStep
+from jasr.experiment.tasks import open_split, tasks_of
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged
 from jasr.pipeline.augment import WaveformAugment
@@ -32,6 +33,7 @@ from jasr.sharding import hosts
 from jasr.sharding.compile import Compiled
 from jasr.sharding.memory import Memory
 from jasr.sharding.placement import Placement
+from jasr.tasks.targets import Targets
 from jasr.training.checkpoint import (
     Checkpoints,
     DamagedCheckpoint,
@@ -53,11 +55,11 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     Raises UserError for whatever the user can mend.
     """
     folder, config = Path(workdir), config.to_dict()
-    corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
+    corpus = open_split(config, config["splits"]["train"], data_dir)
     if other := config["unpaired_text"]:
         text = open_corpus(other["corpus"], other["split"], data_dir)
         corpus = UnpairedCorpus(corpus, text, config["seed"])
-    validation = open_corpus(config["corpus"], config["splits"]["validation"], data_dir)
+    validation = open_split(config, config["splits"]["validation"], data_dir)
     claim(folder, config, resuming=has_finished(folder))
     # Closed on every way out: its threads outlive a refusal otherwise.
     checkpoints = Checkpoints(
@@ -90,10 +92,13 @@ def _train(
     meta, plan = meta_and_plan(config, corpus, placement, saved)
     meta = dataclasses.replace(meta, data_dir=data_dir and str(Path(data_dir).absolute()))
     clusters, frozen, meta = predicted_clusters(meta, data_dir)
-    model = build_model(config["model"], meta.tokenizer, meta.statistics, clusters)
-    shortest = plan.buckets[0]
+    model = build_model(config["model"], meta.tokenizer, meta.statistics, clusters, tasks_of(meta))
+    targets, shortest = build_targets(meta), plan.buckets[0]
     first = empty_batch(
-        shortest.batch_size, samples=shortest.num_samples, tokens=shortest.num_tokens
+        shortest.batch_size,
+        samples=shortest.num_samples,
+        tokens=shortest.num_tokens,
+        targets=targets,
     )
     trained, params_of = model, lambda params: params
     if config["lora"]:
@@ -131,7 +136,7 @@ def _train(
     batches = load_batches(
         corpus,
         plan,
-        build_targets(config, meta.tokenizer),
+        targets,
         start_step=latest or 0,
         stop_step=settings["num_steps"],
         num_workers=config["data"]["num_workers"],
@@ -139,7 +144,7 @@ def _train(
         share=placement.row_share,
     )
     if settings["precompile"]:
-        _precompile(step.compiled, state, plan, placement)
+        _precompile(step.compiled, state, plan, placement, targets)
     loop = {key: value for key, value in settings.items() if key not in OTHERS_KEYS}
     preemption = Preemption()
     with preemption.watching():
@@ -161,7 +166,9 @@ def _train(
     return state
 
 
-def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: Placement) -> None:
+def _precompile(
+    step: Compiled, state: TrainState, plan: TrainPlan, placement: Placement, targets: Targets
+) -> None:
     """Compiles the step for every bucket and says what memory each needs."""
     for bucket in plan.buckets:
         before = step.seconds
@@ -169,6 +176,7 @@ def _precompile(step: Compiled, state: TrainState, plan: TrainPlan, placement: P
             bucket.batch_size // placement.row_share[1],
             samples=bucket.num_samples,
             tokens=bucket.num_tokens,
+            targets=targets,
         )
         memory = Memory.of(step.program(state, step.place(batch)))
         hosts.say(

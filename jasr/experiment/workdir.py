@@ -48,6 +48,7 @@ class Meta:
                  that the order stays what it was when it goes on on another.
     data_dir:    where the prepared corpora lay; None for TFDS's own folder.
     clusters:    fingerprint of the clusters that it learned to predict, if it did.
+    tasks:       of each task, what it was found to choose from: classes, names of slots.
     base_step:   of config.init.workdir, whose parameters are the frozen base of low-rank changes.
     """
 
@@ -58,6 +59,7 @@ class Meta:
     rows: int
     data_dir: str | None
     clusters: str = ""
+    tasks: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
     base_step: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class Meta:
             "rows": self.rows,
             "data_dir": self.data_dir,
             "clusters": self.clusters,
+            "tasks": dict(self.tasks),
             "base_step": self.base_step,
         }
 
@@ -82,6 +85,8 @@ class Meta:
             rows=saved["rows"],
             data_dir=saved["data_dir"],
             clusters=saved["clusters"],
+            # Checkpoints from before there were tasks hold none.
+            tasks=saved.get("tasks", {}),
             base_step=saved["base_step"],
         )
 

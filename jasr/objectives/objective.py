@@ -41,10 +41,14 @@ class Objective(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Weighted:
-    """An objective and its weight: a number or an optax schedule of the step."""
+    """An objective and its weight: a number or an optax schedule of the step.
+
+    task: the number of the task whose rows it is for; None: for all.
+    """
 
     objective: Objective
     weight: float | Schedule = 1.0
+    task: int | None = None
 
     def weight_at(self, step: Array) -> Float[Array, ""]:
         weight = self.weight(step) if callable(self.weight) else self.weight
@@ -61,7 +65,8 @@ class Objectives:
         """Every raw term: `NAME` for a loss, `NAME/METRIC` for what is only logged."""
         sums = {}
         for name, term in self.terms.items():
-            measured = term.objective(outputs, batch)
+            rows = batch if term.task is None else rows_of_task(batch, term.task)
+            measured = term.objective(outputs, rows)
             sums[name] = measured.loss
             sums |= {f"{name}/{metric}": value for metric, value in measured.metrics.items()}
         return sums
@@ -82,6 +87,16 @@ class Objectives:
             for name in self.terms
         ]
         return jnp.sum(jnp.stack(losses))
+
+
+def rows_of_task(batch: Batch, task: int) -> Batch:
+    """The batch with every row masked of which something else is asked."""
+    asked_B = batch.example_mask & (batch.targets["task"].values[:, 0] == task)
+    targets = {
+        name: dataclasses.replace(target, mask=target.mask & asked_B[:, None])
+        for name, target in batch.targets.items()
+    }
+    return dataclasses.replace(batch, targets=targets, example_mask=asked_B)
 
 
 def read_output(outputs: Outputs, name: str, reader: str) -> Padded:

@@ -20,6 +20,8 @@ KINDS = ("bpe", "unigram")
 
 # SentencePiece needs a piece for what it does not know; its other special pieces are off.
 UNKNOWN_PIECE = 0
+# How a piece writes the space before a word.
+SPACE = "\u2581"
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,10 @@ class SentencePieceUnits(Units):
         return UNKNOWN_PIECE in self._processor.encode(character)
 
 
-def train_sentence_piece(kind: str, texts: Iterable[str], *, size: int) -> SentencePieceUnits:
-    """Exactly `size` units, every character of the texts among them.
+def train_sentence_piece(
+    kind: str, texts: Iterable[str], *, size: int, marks: Sequence[str] = ()
+) -> SentencePieceUnits:
+    """Exactly `size` units, every character of the texts among them, and every mark whole.
 
     kind: "bpe" or "unigram". One thread, and no sampling of sentences: the same texts in the
     same order give the same units. Raises UserError if the texts have too many or too few
@@ -80,6 +84,8 @@ def train_sentence_piece(kind: str, texts: Iterable[str], *, size: int) -> Sente
             bos_id=-1,
             eos_id=-1,
             pad_id=-1,
+            # With the space before it, a mark is one piece wherever it stands.
+            user_defined_symbols=[f"{SPACE}{mark}" for mark in marks],
             max_sentence_length=1 << 20,
             num_threads=1,
             minloglevel=2,

@@ -5,7 +5,7 @@ token   blank    start  end   units: characters, bytes or pieces, by the tokeniz
         padding
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -55,11 +55,14 @@ class Tokenizer:
         return self.units.to_dict()
 
 
-def train_tokenizer(kind: str, texts: Iterable[str], *, vocab_size: int) -> Tokenizer:
+def train_tokenizer(
+    kind: str, texts: Iterable[str], *, vocab_size: int, marks: Sequence[str] = ()
+) -> Tokenizer:
     """A tokenizer of a kind ("character", "byte", "bpe", "unigram") for the texts.
 
     vocab_size: token ids of a "bpe" or "unigram" tokenizer, special ones included; the other
                 kinds have the size they have.
+    marks:      words of which each is to be one token; with "bpe" or "unigram" alone.
 
     Deterministic in the texts and their order. Raises UserError for an unknown kind, for no
     text, and for a vocab_size that the texts cannot give.
@@ -69,7 +72,12 @@ def train_tokenizer(kind: str, texts: Iterable[str], *, vocab_size: int) -> Toke
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise UserError(f"a {kind} tokenizer has nothing to train on: every text is empty")
-    return Tokenizer(TRAINERS[kind](texts, vocab_size - NUM_SPECIALS))
+    if marks and kind in ("character", "byte"):
+        raise UserError(
+            f"config.text.tokenizer {kind!r} has no token for a whole word such as {marks[0]!r}: "
+            f"use bpe or unigram"
+        )
+    return Tokenizer(TRAINERS[kind](texts, vocab_size - NUM_SPECIALS, marks))
 
 
 def tokenizer_from_dict(state: dict[str, Any]) -> Tokenizer:
@@ -86,11 +94,13 @@ def tokenizer_from_dict(state: dict[str, Any]) -> Tokenizer:
     return tokenizer
 
 
-TRAINERS: dict[str, Callable[[list[str], int], Units]] = {
-    "character": lambda texts, _: train_characters(texts),
+TRAINERS: dict[str, Callable[[list[str], int, Sequence[str]], Units]] = {
+    "character": lambda texts, *_: train_characters(texts),
     "byte": lambda *_: ByteUnits(),
-    "bpe": lambda texts, size: train_sentence_piece("bpe", texts, size=size),
-    "unigram": lambda texts, size: train_sentence_piece("unigram", texts, size=size),
+    "bpe": lambda texts, size, marks: train_sentence_piece("bpe", texts, size=size, marks=marks),
+    "unigram": lambda texts, size, marks: train_sentence_piece(
+        "unigram", texts, size=size, marks=marks
+    ),
 }
 
 RESTORERS: dict[str, Callable[[dict[str, Any]], Units]] = {

@@ -20,7 +20,7 @@ class Measured:
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         config = run.meta.config
-        targets = build_targets(config, run.meta.tokenizer)
+        targets = build_targets(run.meta)
         shards = run.placement.row_shards
         if isinstance(targets, NoTargets):
             lengths = {key: config["data"][key] for key in ("min_seconds", "max_seconds")}

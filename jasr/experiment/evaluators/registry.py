@@ -5,6 +5,7 @@ from typing import Any
 
 from jasr.errors import UserError
 from jasr.experiment.construct import construct_named
+from jasr.experiment.evaluators.answered import Answered
 from jasr.experiment.evaluators.measured import Measured
 from jasr.experiment.evaluators.probe import Probe
 from jasr.experiment.evaluators.recognized import Recognized
@@ -15,6 +16,7 @@ from jasr.training.state import TrainState
 EVALUATORS = {
     "recognition": Recognized,
     "objective": Measured,
+    "tasks": Answered,
     "probe": Probe,
     "unsupervised": Unsupervised,
 }

@@ -30,7 +30,7 @@ class Unsupervised:
         config, tokenizer = run.meta.config, run.meta.tokenizer
         assert tokenizer is not None, "what is generated are its units"
         normalize = normalizer(config["text"]["normalizer"])
-        targets = build_targets(config, tokenizer)
+        targets = build_targets(run.meta)
         plan = eval_plan(
             config["evaluation"],
             run.corpus,
@@ -60,7 +60,7 @@ class Unsupervised:
                 batches,
                 decode=decode,
                 place=run.placement.shard_batch,
-                tokenizer=tokenizer,
+                read=lambda found: tokenizer.decode(found[0]),
                 num_utterances=len(run.corpus),
                 report=run.report,
             )

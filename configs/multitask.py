@@ -1,0 +1,69 @@
+"""One model that transcribes, says who did what to whom, and what is wanted.
+
+    python -m launch.prepare    --config=configs/multitask.py
+    python -m launch.train      --config=configs/multitask.py --workdir=runs/multitask
+    python -m launch.evaluate   --workdir=runs/multitask --split=test
+    python -m launch.transcribe --workdir=runs/multitask --task=transcript,roles a.wav
+
+Of the embedded corpus. Arguments: which tasks, transcript, roles, tags, intent and speaker (the
+first two and intent if none is given); how the model is told them, add, prefix, film or none (add);
+smoke (a minute on two cores).
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.models import add_decoder, ctc_conformer
+from configs.quickstart import FEW_SENTENCES
+
+ENCODINGS = ("add", "prefix", "film", "none")
+DEFAULT_TASKS = ("transcript", "roles", "intent")
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    words = parse_argument(arg, (*TASKS, *ENCODINGS, "smoke"))
+    config = get_defaults()
+    config.corpus.update({"kind": "spoken", "name": "spoken"})
+    config.text.update({"tokenizer": "bpe", "vocab_size": 256})
+    config.model = ctc_conformer(num_layers=4, embed_dim=144)
+    config.model.encoder.stem = "conv2d_4x"
+    add_decoder(config.model, num_layers=2)
+    config.model.task_encoding = next((word for word in ENCODINGS if word in words), "add")
+    config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 0.3}})
+    for name in TASKS:
+        if name in words or (not words & set(TASKS) and name in DEFAULT_TASKS):
+            task, objective = TASKS[name]
+            config.tasks[name] = ConfigDict(task)
+            config.objective[name] = ConfigDict({**objective, "task": name})
+    config.data.update({"batch_seconds": 30.0, "num_buckets": 4, "max_seconds": 8.0})
+    config.data.augment.speeds = (0.9, 1.0, 1.1)
+    config.optimizer.algorithm = "muon"
+    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
+    config.decoding = ConfigDict({"name": "attention_greedy"})
+    config.evaluators = ConfigDict({"tasks": {"name": "tasks"}})
+    config.train.update({"num_steps": 4000, "evaluate_every": 1000, "checkpoint_every": 1000})
+    config.train.best_by = "error"
+    if "smoke" in words:
+        make_smoke(config)
+        config.corpus.options = ConfigDict(FEW_SENTENCES)
+        config.text.vocab_size = 80
+    return config
+
+
+WRITTEN = {"name": "cross_entropy", "label_smoothing": 0.1}
+# Each task, and what it is learned by.
+TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "transcript": ({"name": "text"}, WRITTEN),
+    "roles": ({"name": "semantic_roles"}, WRITTEN),
+    "tags": ({"name": "role_tags"}, {"name": "classification", "head": "tags"}),
+    "intent": (
+        {"name": "classes", "column": "intent"},
+        {"name": "classification", "head": "intent"},
+    ),
+    "speaker": (
+        {"name": "classes", "column": "speaker"},
+        {"name": "classification", "head": "speaker"},
+    ),
+}

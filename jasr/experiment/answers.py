@@ -1,0 +1,80 @@
+"""What a model says of recordings when it is asked one of its tasks."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from jasr.corpora.corpus import Corpus
+from jasr.decoding.labels import ClassArgmax, TagArgmax
+from jasr.decoding.phrase_rule import PhraseRule
+from jasr.errors import UserError, nearest
+from jasr.evaluation.recognition import UNREAD
+from jasr.experiment.recognition import Recognition
+from jasr.experiment.tasks import tasks_of
+from jasr.tasks.task import Classified, Tagged, Task, Written, mark
+from jasr.text.tokenizer import Tokenizer
+
+
+def asking(recognition: Recognition, name: str) -> Recognition:
+    """A recognition whose answers are labels of a task; the corpus says for which it is asked.
+
+    Raises UserError where the model has no such task.
+    """
+    tasks, tokenizer = tasks_of(recognition.meta), recognition.tokenizer
+    if name not in tasks:
+        raise UserError(f"task {name!r} is none of this model's: {nearest(name, tasks)}")
+    task, search = tasks[name], recognition.method
+    if isinstance(task, Classified):
+
+        def read_class(found: Sequence[Sequence[int]]) -> Any:
+            return task.names[found[0][0]]
+
+        return dataclasses.replace(recognition, method=ClassArgmax(name), read=read_class)
+    if isinstance(task, Tagged):
+
+        def read_tags(found: Sequence[Sequence[int]]) -> Any:
+            words = _words(tokenizer, found[0])
+            tags = [task.names[found[1][place]] for _, place in words]
+            return task.read([word for word, _ in words], tags)
+
+        return dataclasses.replace(recognition, method=TagArgmax(name, search), read=read_tags)
+    assert isinstance(task, Written), "a task is written, classified or tagged"
+
+    def read_text(found: Sequence[Sequence[int]]) -> Any:
+        return task.read(tokenizer.decode(found[0]))
+
+    if task.names:
+        search = dataclasses.replace(search, rule=_phrase_rule(task, tokenizer))
+    return dataclasses.replace(recognition, method=search, read=read_text)
+
+
+def count_answers(task: Task, corpus: Corpus, answers: Sequence[Any]) -> Counter[str]:
+    """The counts of all utterances that have a label and could be read."""
+    total: Counter[str] = Counter()
+    for utterance, answer in zip(corpus.utterances, answers, strict=True):
+        label = task.label(utterance)
+        if label is not None and answer is not UNREAD:
+            total.update(task.count(label, answer))
+    return total
+
+
+def _phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
+    names = tuple(token for name in task.names for token in tokenizer.encode(mark(name)))
+    first = len(tokenizer.decode([names[0], names[0]]).split())
+    assert first == 2, "a name is one token"
+    starts = tuple(
+        token
+        for token in range(tokenizer.vocab_size)
+        if token not in names and len(tokenizer.decode([names[0], token]).split()) == 2
+    )
+    return PhraseRule(names, starts, tokenizer.end_id)
+
+
+def _words(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[tuple[str, int]]:
+    """The words of a text, and the place of the token that each begins with."""
+    starts: list[int] = []
+    for place in range(len(tokens)):
+        if len(tokenizer.decode(tokens[: place + 1]).split()) > len(starts):
+            starts.append(place)
+    return list(zip(tokenizer.decode(tokens).split(), starts, strict=True))

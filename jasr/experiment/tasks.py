@@ -1,0 +1,118 @@
+"""config.tasks: NAME -> {name, fields, corpus, share}.
+
+a corpus of each task ──▶ rows of utterance and task, mixed ──▶ batches
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jasr.corpora.catalogue import open_corpus
+from jasr.corpora.corpus import Corpus
+from jasr.corpora.joined import JoinedCorpus
+from jasr.errors import UserError
+from jasr.experiment.construct import construct_named
+from jasr.experiment.workdir import Meta
+from jasr.tasks.asked import AskedCorpus
+from jasr.tasks.classes import Classes
+from jasr.tasks.frames import SemanticRoles
+from jasr.tasks.role_tags import RoleTags
+from jasr.tasks.slots import Slots
+from jasr.tasks.task import Task, Written, mark
+from jasr.tasks.text import Text
+
+TASKS = {
+    "text": Text,
+    "classes": Classes,
+    "semantic_roles": SemanticRoles,
+    "role_tags": RoleTags,
+    "slots": Slots,
+}
+# Keys of a task's section that say what it is learned from.
+OF_DATA = ("corpus", "share")
+
+
+def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Task]:
+    """The tasks of config.tasks; names: of what each was found to choose from."""
+    tasks = {}
+    # Checkpoints from before there were tasks hold no such section.
+    for name, section in config.get("tasks", {}).items():
+        fields = {key: value for key, value in section.items() if key not in OF_DATA}
+        task = construct_named(TASKS, fields, f"config.tasks.{name}")
+        found = tuple(names.get(name, ()))
+        tasks[name] = dataclasses.replace(task, names=found) if found else task
+    return tasks
+
+
+def open_split(config: Mapping[str, Any], split: str, data_dir: str | None) -> Corpus:
+    """A split of config.corpus, or of every task's corpus, each asked what it is for.
+
+    An epoch goes over all rows as often as there are rows. Of each task there are as many as its
+    share says, in proportion to the others'; without shares, as many to the power of 1 /
+    config.mixing_temperature as there are: 1 leaves proportions as they are, infinity evens them
+    out (Arivazhagan et al. 2019, "Massively multilingual neural machine translation in the wild",
+    section 4.2).
+    """
+    if not config["tasks"]:
+        return open_corpus(config["corpus"], split, data_dir)
+    parts = [ask(config, name, split, data_dir) for name in config["tasks"]]
+    empty = [name for name, part in zip(config["tasks"], parts, strict=True) if not len(part)]
+    if empty:
+        raise UserError(
+            f"config.tasks.{empty[0]}: no utterance of the split {split!r} has a label for it"
+        )
+    if len({part.sample_rate for part in parts}) > 1:
+        raise UserError("config.tasks: all corpora must have one sample_rate")
+    shares = _shares(config, [len(part) for part in parts])
+    total = sum(map(len, parts))
+    return JoinedCorpus(
+        parts, [share * total / len(part) for share, part in zip(shares, parts, strict=True)]
+    )
+
+
+def ask(config: Mapping[str, Any], name: str, split: str, data_dir: str | None) -> AskedCorpus:
+    """The utterances of a task's corpus that have a label for it."""
+    section = config["tasks"][name].get("corpus") or {}
+    corpus = open_corpus({**config["corpus"], **section}, split, data_dir)
+    return AskedCorpus(corpus, name, build_tasks(config, {})[name])
+
+
+def _shares(config: Mapping[str, Any], sizes: Sequence[int]) -> list[float]:
+    given = [section.get("share", 0.0) for section in config["tasks"].values()]
+    if any(given) and not all(share > 0 for share in given):
+        raise UserError("config.tasks: give every task a share above 0, or none")
+    weights = given if any(given) else [n ** (1 / config["mixing_temperature"]) for n in sizes]
+    return [weight / sum(weights) for weight in weights]
+
+
+def find_names(config: Mapping[str, Any], corpus: Corpus) -> dict[str, list[str]]:
+    """What each task that does not say so itself has to choose from, in the training data."""
+    found = {}
+    for name, task in build_tasks(config, {}).items():
+        labels = (task.label(u) for u in corpus.utterances if getattr(u, "task", "") == name)
+        names = sorted({part for label in labels for part in task.names_in(label)})
+        if names and not task.names:
+            found[name] = names
+    return found
+
+
+def texts_and_marks(
+    tasks: Mapping[str, Task], corpus: Corpus
+) -> tuple[Iterator[str], tuple[str, ...]]:
+    """What the tasks write of a corpus, and the words that are to be one token each."""
+    writing = {name: task for name, task in tasks.items() if isinstance(task, Written)}
+    marks = tuple(dict.fromkeys(mark(n) for task in writing.values() for n in task.names))
+
+    def texts() -> Iterator[str]:
+        for utterance in corpus.utterances:
+            task = writing.get(getattr(utterance, "task", ""))
+            label = None if task is None else task.label(utterance)
+            if task is not None and label is not None:
+                yield " ".join(word for word in task.write(label).split() if word not in marks)
+
+    return texts(), marks
+
+
+def tasks_of(meta: Meta) -> dict[str, Task]:
+    """Those that a training learns, with what each was found to choose from."""
+    return build_tasks(meta.config, meta.tasks)

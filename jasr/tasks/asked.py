@@ -1,0 +1,57 @@
+"""A corpus of which one thing is asked."""
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.corpora.corpus import Corpus, Problem, Utterance
+from jasr.tasks.task import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked(Utterance):
+    """An utterance, and the name of the task that says what is asked of it."""
+
+    task: str = ""
+
+
+class AskedCorpus(Corpus):
+    """The utterances of a corpus for one task, named `task`.
+
+    labelled: the task itself, to keep those alone that have a label; None to keep all.
+    """
+
+    def __init__(self, whole: Corpus, task: str, labelled: Task | None):
+        self.whole, self.task, self.labelled = whole, task, labelled
+        self.name, self.split, self.sample_rate = whole.name, whole.split, whole.sample_rate
+
+    def __reduce__(self):
+        return AskedCorpus, (self.whole, self.task, self.labelled)
+
+    @cached_property
+    def utterances(self) -> Sequence[Utterance]:
+        whole = self.whole.utterances
+        return [Asked(**vars(whole[place]), task=self.task) for place in self._places]
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self.whole.problems
+
+    @property
+    def passes(self) -> Float[np.ndarray, " utterances"] | None:
+        passes = self.whole.passes
+        return None if passes is None else passes[self._places]
+
+    def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        return self.whole.read(self._places[index])
+
+    @cached_property
+    def _places(self) -> list[int]:
+        return [
+            place
+            for place, utterance in enumerate(self.whole.utterances)
+            if self.labelled is None or self.labelled.label(utterance) is not None
+        ]

@@ -1,0 +1,39 @@
+"""A class of the whole recording: an intent, a speaker, a language, a keyword."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from jasr.corpora.corpus import Utterance
+from jasr.tasks.task import Classified
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes(Classified):
+    """The class in a column of the corpus.
+
+    column: "speaker", or one of the corpus's labels, such as "intent", "gender" or "language".
+    among:  how many things a number in the column is taken of, where it is one: 2 is for parity.
+            0: the column's value is the class.
+    names:  of the classes; found in the training data unless given.
+    """
+
+    columns = ("error", "accuracy")
+
+    column: str = "intent"
+    among: int = 0
+    names: tuple[str, ...] = ()
+
+    def label(self, utterance: Utterance) -> Any:
+        value = utterance.speaker if self.column == "speaker" else utterance.labels.get(self.column)
+        if value is None:
+            return None
+        return str(int(value) % self.among) if self.among else str(value)
+
+    def count(self, label: Any, predicted: Any) -> Counter[str]:
+        return Counter(right=int(label == predicted), utterances=1)
+
+    def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
+        accuracy = counts["right"] / max(counts["utterances"], 1)
+        return {"error": 1 - accuracy, "accuracy": accuracy}

@@ -1,0 +1,75 @@
+"""Who did what to whom, as a tag of each word."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jasr.corpora.corpus import Utterance
+from jasr.tasks.frames import ROLES, SemanticRoles
+from jasr.tasks.task import Tagged
+
+NONE = "O"
+
+
+@dataclasses.dataclass(frozen=True)
+class RoleTags(Tagged):
+    """Roles by tags of words, B-ROLE for the first of a phrase, I-ROLE for those after it, O.
+
+    Scored as `SemanticRoles`. Ramshaw and Marcus 1995, "Text chunking using
+    transformation-based learning", section 4.
+
+    names: O, and both tags of every role.
+    """
+
+    columns = SemanticRoles.columns
+
+    column: str = "roles"
+    predicate: str = "V"
+    names: tuple[str, ...] = (NONE, *(f"{place}-{role}" for role in ROLES for place in "BI"))
+
+    def label(self, utterance: Utterance) -> Any:
+        return self._roles.label(utterance)
+
+    def tags_of(self, label: Any, words: Sequence[str]) -> list[str]:
+        """Of the words where the phrases stand in turn; O for all others."""
+        tags, place = [NONE] * len(words), 0
+        for role, phrase in label.items():
+            said = phrase.split()
+            while words[place : place + len(said)] != said and place < len(words):
+                place += 1
+            for number in range(place, min(place + len(said), len(words))):
+                tags[number] = f"{'I' if number > place else 'B'}-{role}"
+            place += len(said)
+        return tags
+
+    def read(self, words: Sequence[str], tags: Sequence[str]) -> Any:
+        """The phrases that tags begin; of two of one role, the first."""
+        phrases: dict[str, str] = {}
+        for role, said in _spans(words, tags):
+            phrases.setdefault(role, " ".join(said))
+        return phrases
+
+    def count(self, label: Any, predicted: Any) -> Counter[str]:
+        return self._roles.count(label, predicted)
+
+    def figures(self, counts: Mapping[str, int]) -> dict[str, float]:
+        return self._roles.figures(counts)
+
+    @property
+    def _roles(self) -> SemanticRoles:
+        return SemanticRoles(column=self.column, predicate=self.predicate)
+
+
+def _spans(words: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    role, said = "", []
+    for word, tag in zip(words, tags, strict=True):
+        place, _, name = tag.partition("-")
+        if place == "I" and name == role:
+            said.append(word)
+            continue
+        if role:
+            yield role, said
+        role, said = name, [word]
+    if role:
+        yield role, said
