@@ -53,6 +53,10 @@ def get_defaults() -> ConfigDict:
     config.model = ctc_transformer()
     config.objective = ConfigDict({"ctc": {"name": "ctc", "weight": 1.0}})
 
+    # What finds how much the terms of the objective count, beside their weights: uncertainty,
+    # grad_norm or pcgrad, and its fields; empty for the weights alone.
+    config.balancer = ConfigDict()
+
     # params_dtype: float32, or bfloat16 with float32 masters in the optimizer's state.
     config.optimizer = ConfigDict(
         {

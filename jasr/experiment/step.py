@@ -10,13 +10,17 @@ import flax.linen as nn
 import jax
 
 from jasr.errors import UserError, nearest
-from jasr.experiment.construct import construct
+from jasr.experiment.construct import construct, construct_named
 from jasr.experiment.objective import build_objective
 from jasr.experiment.warm_start import token_axes
 from jasr.sharding.compile import Compiled
 from jasr.sharding.placement import Placement
 from jasr.sharding.pmap import pmap_step, rows_of_devices
 from jasr.training.average import Average
+from jasr.training.balancing.balancer import Balancer
+from jasr.training.balancing.grad_norm import GradNorm
+from jasr.training.balancing.pcgrad import PCGrad
+from jasr.training.balancing.uncertainty import Uncertainty
 from jasr.training.flops import matmul_flops
 from jasr.training.measure import measure, variables_of
 from jasr.training.optimizer import LearningRate, Optimizer
@@ -29,6 +33,8 @@ from jasr.training.state import (
 )
 from jasr.training.step import train_step
 from jasr.types import Batch
+
+BALANCERS = {"uncertainty": Uncertainty, "grad_norm": GradNorm, "pcgrad": PCGrad}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +78,22 @@ class TrainingStep:
         boxed = abstract_params(model, first)
         described = build_optimizer(config["optimizer"], num_steps=config["train"]["num_steps"])
         optimizer = described.build(nn.unbox(boxed), nn.get_partition_spec(boxed))
-        abstract = abstract_state(
-            boxed, optimizer, placement, params_dtype=config["optimizer"]["params_dtype"]
-        )
         objective = build_objective(config["objective"], tuple(config.get("tasks", {})))
+        balancer = build_balancer(config)
+        balance = balancer.init(len(objective.terms)) if balancer else ()
+        abstract = abstract_state(
+            boxed,
+            optimizer,
+            placement,
+            params_dtype=config["optimizer"]["params_dtype"],
+            balance=balance,
+        )
         take = functools.partial(
             train_step,
             model=model,
             objective=objective,
             optimizer=optimizer,
+            balancer=balancer,
             microbatches=config["train"]["microbatches"],
         )
         return cls(
@@ -99,13 +112,17 @@ class TrainingStep:
                 tracing=placement.active,
             ),
             abstract=abstract,
-            create=lambda seed: create_state(model, optimizer, first, abstract, seed=seed),
+            create=lambda seed: create_state(
+                model, optimizer, first, abstract, seed=seed, balance=balance
+            ),
             learning_rate=described.learning_rate,
             model=model,
             weights=objective.weights,
             frozen=frozen,
             token_axes=token_axes(boxed),
-            start_from=lambda params, seed: start_from(params, optimizer, abstract, seed=seed),
+            start_from=lambda params, seed: start_from(
+                params, optimizer, abstract, seed=seed, balance=balance
+            ),
         )
 
     def model_flops(self, batch: Batch) -> int:
@@ -114,6 +131,12 @@ class TrainingStep:
             self.model.apply, train=False, rngs={"augment": jax.random.key(0)}
         )
         return 3 * matmul_flops(forward, variables_of(self.abstract, self.frozen), batch)
+
+
+def build_balancer(config: Mapping[str, Any]) -> Balancer | None:
+    """The balancer of config.balancer; None where it is empty."""
+    section = config["balancer"]
+    return construct_named(BALANCERS, section, "config.balancer") if section else None
 
 
 def build_optimizer(

@@ -75,18 +75,18 @@ class Objectives:
         """The weight of each loss at a step."""
         return {name: term.weight_at(step) for name, term in self.terms.items()}
 
-    def total(
+    def losses(
         self,
         sums: Mapping[str, Sum],
         counts: Mapping[str, Float[Array, ""]],
         weights: Mapping[str, Float[Array, ""]],
-    ) -> Float[Array, ""]:
-        """sum over the losses of weight · value / count, with the counts of the whole batch."""
+    ) -> Float[Array, " terms"]:
+        """weight · value / count of each loss, with the counts of the whole batch."""
         losses = [
             weights[name] * sums[name].value / jnp.maximum(jax.lax.stop_gradient(counts[name]), 1)
             for name in self.terms
         ]
-        return jnp.sum(jnp.stack(losses))
+        return jnp.stack(losses)
 
 
 def rows_of_task(batch: Batch, task: int) -> Batch:

@@ -20,6 +20,7 @@ class TrainState:
 
     step:      number of steps taken; with `seed` it gives every random draw of the next one.
     nonfinite: how many steps in a row had a non-finite loss or gradient and changed nothing.
+    balance:   the balancer's state; empty without one.
     """
 
     step: Any
@@ -27,6 +28,7 @@ class TrainState:
     seed: Any
     params: Any
     opt_state: Any
+    balance: Any = ()
 
 
 def abstract_params(model: nn.Module, batch: Batch) -> Any:
@@ -43,10 +45,12 @@ def abstract_state(
     placement: Placement,
     *,
     params_dtype: str = "float32",
+    balance: Any = (),
 ) -> TrainState:
     """The state's shapes, dtypes and shardings; nothing is allocated.
 
-    boxed: what `abstract_params` gives.
+    boxed:   what `abstract_params` gives.
+    balance: the balancer's first state, or its shapes.
     """
     shardings = placement.parameters(boxed)
     params = nn.unbox(boxed)
@@ -57,6 +61,7 @@ def abstract_state(
         seed=placement.replicated,
         params=shardings,
         opt_state=placement.like_parameters(opt_state, params, shardings),
+        balance=jax.tree.map(lambda _: placement.replicated, balance),
     )
     shapes = TrainState(
         step=jax.ShapeDtypeStruct((), jnp.int32),
@@ -66,6 +71,7 @@ def abstract_state(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.dtype(params_dtype)), params
         ),
         opt_state=opt_state,
+        balance=jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), balance),
     )
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -81,29 +87,39 @@ def create_state(
     abstract: TrainState,
     *,
     seed: int,
+    balance: Any = (),
 ) -> TrainState:
     """A state drawn from `seed`, created where `abstract` places it."""
 
     def draw(seed: UInt[Array, ""]) -> TrainState:
         params = nn.unbox(_initial_params(model, jax.random.key(seed), batch))
-        return _first_state(params, seed, optimizer, abstract)
+        return _first_state(params, seed, optimizer, abstract, balance)
 
     return jax.jit(draw, out_shardings=_placed(abstract))(np.uint32(seed))
 
 
 def start_from(
-    params: Any, optimizer: optax.GradientTransformation, abstract: TrainState, *, seed: int
+    params: Any,
+    optimizer: optax.GradientTransformation,
+    abstract: TrainState,
+    *,
+    seed: int,
+    balance: Any = (),
 ) -> TrainState:
     """A first state with parameters that were trained elsewhere."""
 
     def start(params: Any, seed: UInt[Array, ""]) -> TrainState:
-        return _first_state(params, seed, optimizer, abstract)
+        return _first_state(params, seed, optimizer, abstract, balance)
 
     return jax.jit(start, out_shardings=_placed(abstract))(params, np.uint32(seed))
 
 
 def _first_state(
-    params: Any, seed: Any, optimizer: optax.GradientTransformation, abstract: TrainState
+    params: Any,
+    seed: Any,
+    optimizer: optax.GradientTransformation,
+    abstract: TrainState,
+    balance: Any,
 ) -> TrainState:
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -111,6 +127,7 @@ def _first_state(
         seed=seed,
         params=optax.tree.cast_like(params, abstract.params),
         opt_state=optimizer.init(params),
+        balance=balance,
     )
 
 

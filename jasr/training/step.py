@@ -1,7 +1,7 @@
 """One training step: a pure function of state and batch.
 
 batch ─▶ split in microbatches ─▶ model ─▶ objective ─▶ gradients, summed ─▶ optimizer ─▶ state
-             └─ counts of the whole batch ──────┘
+             └─ counts of the whole batch ──────┘           └─ balancer, if any
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,8 @@ import optax
 from jaxtyping import Array
 
 from jasr.objectives.objective import Objectives
+from jasr.training.balancing.balancer import Balancer
+from jasr.training.gradients import balance_gradients, differentiation
 from jasr.training.measure import variables_of
 from jasr.training.state import TrainState
 from jasr.types import Batch, Sum
@@ -29,6 +31,7 @@ def train_step(
     model: nn.Module,
     objective: Objectives,
     optimizer: optax.GradientTransformation,
+    balancer: Balancer | None = None,
     microbatches: int = 1,
     frozen: Mapping[str, Any] = MappingProxyType({}),
     axis_name: str | None = None,
@@ -39,6 +42,7 @@ def train_step(
     each term is divided once, by its count over the whole batch. A step whose loss or gradient
     is not finite changes only the counters.
 
+    balancer:  finds what the terms weigh beside their configured weights; None for nothing.
     frozen:    collections of variables that the model reads and nothing changes: a teacher, say.
     axis_name: of a pmap each of whose devices is given a share of the batch's rows; None where
     the batch is whole, as it is under jit.
@@ -57,20 +61,26 @@ def train_step(
     counts = {name: s.count for name, s in sums_of(state.params, batch, key).items()}
     counts = _sum_over_devices(counts, axis_name)
 
-    def loss_of(params: Any, part: Batch, dropout_key: Array) -> tuple[Array, dict[str, Sum]]:
-        sums = sums_of(params, part, dropout_key)
-        return objective.total(sums, counts, weights), sums
+    differentiate = differentiation(balancer, state.balance, len(weights))
 
     def measure(part: Batch, number: Array) -> tuple[Array, dict[str, Sum], Any]:
         dropout_key = _own_key(jax.random.fold_in(key, number), axis_name)
-        (loss, sums), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            state.params, part, dropout_key
-        )
-        return loss, sums, optax.tree.cast(gradients, jnp.float32)
 
-    loss, sums, gradients = _sum_over_devices(
+        def losses_of(params: Any) -> tuple[Array, dict[str, Sum]]:
+            sums = sums_of(params, part, dropout_key)
+            return objective.losses(sums, counts, weights), sums
+
+        losses, sums, gradients = differentiate(losses_of, state.params)
+        return losses, sums, optax.tree.cast(gradients, jnp.float32)
+
+    losses, sums, gradients = _sum_over_devices(
         sum_over_parts(measure, batch, microbatches), axis_name
     )
+    present = jnp.stack([counts[name] > 0 for name in weights])
+    balanced, gradients, balance = balance_gradients(
+        balancer, state.balance, gradients, losses=losses, present=present, key=key
+    )
+    loss = jnp.sum(losses)
     gradient_norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -85,11 +95,12 @@ def train_step(
         seed=state.seed,
         params=if_finite(params, state.params),
         opt_state=if_finite(opt_state, state.opt_state),
+        balance=if_finite(balance, state.balance),
     )
     metrics = {
         "loss": loss,
         "terms": sums,
-        "weights": weights,
+        "weights": {name: weights[name] * balanced[i] for i, name in enumerate(weights)},
         "gradient_norm": gradient_norm,
         "nonfinite": next_state.nonfinite,
     }

@@ -155,7 +155,7 @@ def test_the_total_weighs_and_divides_once(batch_and_logits):
     )
     sums = objective.sums(outputs, batch)
     weights = objective.weights(jnp.asarray(3))
-    total = objective.total(sums, {name: s.count for name, s in sums.items()}, weights)
+    total = objective.losses(sums, {name: s.count for name, s in sums.items()}, weights).sum()
     expected = 0.3 * sums["ctc"].mean() + 0.7 * sums["ce"].mean()
     np.testing.assert_allclose(total, expected, rtol=1e-6)
 

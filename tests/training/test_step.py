@@ -7,6 +7,9 @@ import optax
 import pytest
 from tiny_training import Training, noise_batch
 
+from jasr.training.balancing.grad_norm import GradNorm
+from jasr.training.balancing.pcgrad import PCGrad
+from jasr.training.balancing.uncertainty import Uncertainty
 from jasr.types import Batch, Padded
 
 
@@ -112,3 +115,44 @@ def test_a_non_finite_step_changes_only_the_counters(training):
     healed, _ = step(after, training.place(batch))
     assert (int(healed.step), int(healed.nonfinite)) == (2, 0)
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(healed.params))
+
+
+BALANCERS = {"uncertainty": Uncertainty(), "grad_norm": GradNorm(), "pcgrad": PCGrad()}
+
+
+@pytest.fixture(scope="module", params=BALANCERS)
+def balanced(request):
+    return Training(transformation=optax.sgd(1.0), balancer=BALANCERS[request.param])
+
+
+def test_a_balancer_weighs_whole_gradients(balanced, whole):
+    """At their first step, the balancers weigh every term alike, where gradients agree."""
+    batch = noise_batch()
+    found, metrics = gradients(balanced, batch)
+    np.testing.assert_allclose(metrics["loss"], whole[1]["loss"], rtol=1e-5)
+    weights = {name: float(weight) for name, weight in metrics["weights"].items()}
+    if weights == pytest.approx({"ctc": 0.3, "ce": 0.7}):
+        assert_close(found, whole[0])
+    else:
+        assert isinstance(balanced.balancer, PCGrad)
+
+
+def test_a_balancer_sees_the_batch_and_not_its_parts(balanced):
+    one, whole = gradients(balanced, noise_batch())
+    other, split = gradients(balanced, noise_batch(), microbatches=4)
+    assert_close(other, one)
+    for name, weight in whole["weights"].items():
+        np.testing.assert_allclose(split["weights"][name], weight, rtol=1e-3)
+
+
+def test_a_balancer_s_state_moves_and_a_bad_step_leaves_it(balanced):
+    state = balanced.state()
+    stepped, _ = balanced.step()(state, balanced.place(noise_batch()))
+    before, after = jax.tree.leaves(state.balance), jax.tree.leaves(stepped.balance)
+    moved = [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+    assert all(moved)
+    batch = noise_batch()
+    loud = batch.replace(audio=Padded(batch.audio.values * np.inf, batch.audio.mask))
+    stuck, _ = balanced.step()(state, balanced.place(loud))
+    for a, b in zip(before, jax.tree.leaves(stuck.balance), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -64,7 +64,17 @@ def noise_batch(rows: int = 8, seed: int = 0) -> Batch:
 class Training:
     """A model, an optimizer and a first state, on a mesh."""
 
-    def __init__(self, *, preset="data_parallel", mesh=None, transformation=None, **optimizer):
+    def __init__(
+        self,
+        *,
+        preset="data_parallel",
+        mesh=None,
+        transformation=None,
+        balancer=None,
+        **optimizer,
+    ):
+        self.balancer = balancer
+        self.balance = balancer.init(len(OBJECTIVE.terms)) if balancer else ()
         self.model, self.batch = tiny_model(), noise_batch()
         self.placement = Placement.from_config({"preset": preset, **(mesh or {})})
         boxed = abstract_params(self.model, self.batch)
@@ -77,10 +87,18 @@ class Training:
             self.optimizer,
             self.placement,
             params_dtype=optimizer.get("params_dtype", "float32"),
+            balance=self.balance,
         )
 
     def state(self, seed: int = 0):
-        return create_state(self.model, self.optimizer, self.batch, self.abstract, seed=seed)
+        return create_state(
+            self.model,
+            self.optimizer,
+            self.batch,
+            self.abstract,
+            seed=seed,
+            balance=self.balance,
+        )
 
     @functools.cache  # noqa: B019 - a few trainings live as long as the test run
     def step(self, microbatches: int = 1):
@@ -91,6 +109,7 @@ class Training:
                 model=self.model,
                 objective=OBJECTIVE,
                 optimizer=self.optimizer,
+                balancer=self.balancer,
                 microbatches=microbatches,
             )
         )
