@@ -60,7 +60,17 @@ def _add_language_model(config: ConfigDict) -> None:
     config.objective = ConfigDict(
         {
             "ctc": {"name": "ctc", "weight": 0.3},
-            "cross_entropy": {"name": "cross_entropy", "weight": 0.7, "label_smoothing": 0.1},
+            "cross_entropy": {"name": "cross_entropy", "label_smoothing": 0.1},
+        }
+    )
+    # The encoder first: a decoder that can guess the next token waits for nothing else to learn.
+    config.objective.cross_entropy.weight = ConfigDict(
+        {
+            "name": "linear",
+            "init_value": 0.0,
+            "end_value": 0.7,
+            "transition_begin": 400,
+            "transition_steps": 400,
         }
     )
     config.decoding = ConfigDict({"name": "attention_greedy"})

@@ -1,9 +1,12 @@
 """Write down what is said in recordings of any format.
 
 python -m launch.transcribe --workdir=runs/fsdd a.wav b.flac c.mp3
+python -m launch.transcribe --workdir=runs/multitask --task=transcript,roles --json a.wav
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -15,19 +18,39 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a ste
 _DECODING = flags.DEFINE_string(
     "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
 )
+_TASK = flags.DEFINE_list("task", [], "Of a model of several: which of them; all if not given.")
+_JSON = flags.DEFINE_bool("json", False, "Print one JSON object a line.")
 
 
 def main(arguments: Sequence[str]) -> None:
     from jasr.experiment.evaluate import transcribe_files
 
-    transcripts = transcribe_files(
+    said = transcribe_files(
         _WORKDIR.value,
         arguments[1:],
         checkpoint=_CHECKPOINT.value,
         decoding=_DECODING.value,
+        tasks=_TASK.value,
     )
-    for path, text in transcripts:
-        print(f"{path}\t{text}")
+    for one in said:
+        print(json.dumps(one, ensure_ascii=False) if _JSON.value else _readable(one))
+
+
+def _readable(one: Mapping[str, Any]) -> str:
+    """The path and the text; or the path, and under it a line for each task."""
+    if set(one) == {"path", "text"}:
+        return f"{one['path']}\t{one['text']}"
+    width = max(map(len, one))
+    lines = [
+        f"  {name:{width}}  {_shown(answer)}" for name, answer in one.items() if name != "path"
+    ]
+    return "\n".join([one["path"], *lines])
+
+
+def _shown(answer: Any) -> str:
+    if isinstance(answer, Mapping):
+        return "  ".join(f"[{name} {phrase}]" for name, phrase in answer.items())
+    return "(malformed)" if answer is None else str(answer)
 
 
 if __name__ == "__main__":

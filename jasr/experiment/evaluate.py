@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jasr.corpora.catalogue import open_corpus
-from jasr.corpora.corpus import Problem
+from jasr.corpora.corpus import Corpus, Problem
 from jasr.corpora.manifest_file import ManifestCorpus
 from jasr.corpora.recordings import RecordingsCorpus
 from jasr.errors import UserError, nearest
@@ -19,6 +19,8 @@ from jasr.evaluation.recognition import score
 from jasr.evaluation.report import write_report
 from jasr.evaluation.scoring import UtteranceScore, summarize, write_evaluation
 from jasr.experiment.adapt import adapt
+from jasr.experiment.answers import asking
+from jasr.experiment.evaluate_tasks import evaluate_tasks
 from jasr.experiment.pictures import pictures_of
 from jasr.experiment.recognition import METHODS, Recognition
 from jasr.experiment.workdir import Meta, claim
@@ -27,6 +29,7 @@ from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
 from jasr.sharding.mesh import TooFewDevices
 from jasr.sharding.placement import Placement
+from jasr.tasks.asked import AskedCorpus
 from jasr.training.checkpoint import Checkpoints, has_finished, open_checkpoints
 from jasr.training.state import TrainState
 
@@ -51,14 +54,27 @@ def evaluate_workdir(
     """
     recognition, params, step = load(workdir, checkpoint, decoding)
     config = recognition.meta.config
-    if manifest is None:
-        corpus = open_corpus(config["corpus"], split, data_dir or recognition.meta.data_dir)
-        name = split
-    else:
-        corpus = ManifestCorpus(Path(manifest), config["corpus"]["sample_rate"])
-        name = Path(manifest).resolve().parent.name
+    name = split if manifest is None else Path(manifest).resolve().parent.name
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index())
+
+    def corpus_of(section: Mapping[str, Any]) -> Corpus:
+        if manifest is not None:
+            return ManifestCorpus(Path(manifest), section["sample_rate"])
+        return open_corpus(section, split, data_dir or recognition.meta.data_dir)
+
+    if tasks := config.get("tasks"):
+        sections = {n: {**config["corpus"], **(t.get("corpus") or {})} for n, t in tasks.items()}
+        return evaluate_tasks(
+            recognition,
+            params,
+            {task: corpus_of(section) for task, section in sections.items()},
+            step=step,
+            folder=folder,
+            title=f"{Path(workdir).name}: {name}",
+            skipped=skipped,
+        )
+    corpus = corpus_of(config["corpus"])
     if hosts.is_first():
         skipped.add(corpus.problems)
     hypotheses, seconds = recognition.recognize(
@@ -92,9 +108,18 @@ def evaluate_workdir(
 
 
 def transcribe_files(
-    workdir: str, paths: Sequence[str], *, checkpoint: str, decoding: str | None
-) -> list[tuple[str, str]]:
-    """(path, text) of each recording; raises UserError naming one that cannot be transcribed."""
+    workdir: str,
+    paths: Sequence[str],
+    *,
+    checkpoint: str,
+    decoding: str | None,
+    tasks: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """What is said in each recording, {"path", "text"}, or {"path", TASK: answer, ...}.
+
+    tasks: of a model of several; all of them if none are given.
+    Raises UserError naming a recording that cannot be transcribed, or a task that is not there.
+    """
     if not paths:
         raise UserError("no recordings given: name at least one audio file after the flags")
     recognition, params, _ = load(workdir, checkpoint, decoding)
@@ -108,12 +133,22 @@ def transcribe_files(
                 f"{longest:g} s (config.data.max_seconds): cut it into shorter pieces"
             )
     problems: list[Problem] = []
-    texts, _ = recognition.recognize(
-        params, corpus, report=lambda loaded: problems.extend(loaded.problems)
-    )
-    if problems:
-        raise UserError(problems[0].reason)
-    return list(zip(paths, texts, strict=True))
+    said: list[dict[str, Any]] = [{"path": path} for path in paths]
+    asked: dict[str, tuple[Recognition, Corpus]] = {"text": (recognition, corpus)}
+    if tasks or config.get("tasks"):
+        asked = {
+            name: (asking(recognition, name), AskedCorpus(corpus, name, None))
+            for name in tasks or config["tasks"]
+        }
+    for name, (answering, recordings) in asked.items():
+        answers, _ = answering.recognize(
+            params, recordings, report=lambda loaded: problems.extend(loaded.problems)
+        )
+        if problems:
+            raise UserError(problems[0].reason)
+        for one, answer in zip(said, answers, strict=True):
+            one[name] = answer
+    return said
 
 
 def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recognition, Any, int]:

@@ -37,7 +37,8 @@ def differentiation(balancer: Balancer | None, balance: Any, num_terms: int) -> 
 def of_each_term(losses_of: Losses, params: Any) -> tuple[Array, Any, Any]:
     """Losses, what else was measured, and each loss's gradient, leaves [terms, ...]."""
     losses, pull, measured = jax.vjp(losses_of, params, has_aux=True)
-    (gradients,) = jax.vmap(pull)(jnp.eye(len(losses), dtype=losses.dtype))
+    # One at a time: in memory there is one backward pass, and not every operation can be batched.
+    (gradients,) = jax.lax.map(pull, jnp.eye(len(losses), dtype=losses.dtype))
     return losses, measured, gradients
 
 

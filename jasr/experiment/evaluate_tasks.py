@@ -1,0 +1,134 @@
+"""Every task of a trained model, scored.
+
+WORKDIR/eval/NAME/summary.json     each task's figures
+                  TASK.jsonl       label and answer of each utterance
+                  TASK/            of a text: the report of its words
+                  tasks.png        how the tasks relate
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jasr.corpora.corpus import Corpus
+from jasr.corpora.joined import JoinedCorpus
+from jasr.errors import UserError
+from jasr.evaluation.matrices import draw_matrices
+from jasr.evaluation.recognition import UNREAD
+from jasr.evaluation.report import write_report
+from jasr.evaluation.scoring import score_utterance, summarize, write_evaluation
+from jasr.evaluation.task_scoring import summarize_answers
+from jasr.experiment.answers import asking
+from jasr.experiment.recognition import Recognition
+from jasr.experiment.task_relations import gradient_cosines, vector_cosines
+from jasr.experiment.tasks import tasks_of
+from jasr.files import write_whole
+from jasr.pipeline.skip_report import SkipReport
+from jasr.sharding import hosts
+from jasr.tasks.asked import AskedCorpus
+from jasr.tasks.task import Task
+from jasr.tasks.text import Text
+
+
+def evaluate_tasks(
+    recognition: Recognition,
+    params: Any,
+    corpora: Mapping[str, Corpus],
+    *,
+    step: int,
+    folder: Path,
+    title: str,
+    skipped: SkipReport,
+) -> dict[str, Any]:
+    """Scores and writes what the folder is to hold, and prints a table; corpora: of each task.
+
+    A task of which the corpus knows nothing is left out; UserError where that is every task.
+    """
+    tasks = tasks_of(recognition.meta)
+    asked = {name: AskedCorpus(corpora[name], name, task) for name, task in tasks.items()}
+    asked = {name: corpus for name, corpus in asked.items() if len(corpus)}
+    if not asked:
+        raise UserError(f"{title}: no utterance has a label for any of {', '.join(tasks)}")
+    figures: dict[str, Any] = {}
+    for name, corpus in asked.items():
+        answering = asking(recognition, name)
+        answers, seconds = answering.recognize(
+            params, corpus, report=lambda loaded: skipped.add(loaded.problems)
+        )
+        labelled = _labelled(tasks[name], corpus, answers)
+        counts = [tasks[name].count(label, answer) for _, label, answer in labelled]
+        figures[name] = summarize_answers(tasks[name], counts, decoding=answering.name)
+        if hosts.is_first():
+            _write_answers(folder / f"{name}.jsonl", labelled)
+        task = tasks[name]
+        if isinstance(task, Text) and hosts.is_first():
+            _write_text_report(
+                folder / name,
+                corpus,
+                labelled,
+                {"decoding": answering.name, "step": step, "seconds": seconds},
+                normalizer=task.normalizer,
+                title=f"{title}: {name}",
+            )
+    summary = {"step": step, "tasks": figures}
+    rows = recognition.batches(JoinedCorpus(list(asked.values())))
+    matrices = {"gradients, cosines": gradient_cosines(recognition, params, rows)}
+    vectors = vector_cosines(recognition, params)
+    if vectors is not None:
+        matrices = {"task vectors, cosines": vectors, **matrices}
+    if hosts.is_first():
+        write_whole(folder / "tasks.png", draw_matrices(matrices))
+        write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+        _print(tasks, figures, folder)
+    return summary
+
+
+Labelled = Sequence[tuple[str, Any, Any]]
+
+
+def _labelled(task: Task, corpus: Corpus, answers: Sequence[Any]) -> Labelled:
+    """(id, label, answer) of every utterance that could be read."""
+    return [
+        (utterance.id, task.label(utterance), answer)
+        for utterance, answer in zip(corpus.utterances, answers, strict=True)
+        if answer is not UNREAD
+    ]
+
+
+def _write_answers(path: Path, labelled: Labelled) -> None:
+    lines = (
+        json.dumps({"id": id, "label": label, "answer": answer}, ensure_ascii=False)
+        for id, label, answer in labelled
+    )
+    write_whole(path, "".join(f"{line}\n" for line in lines))
+
+
+def _write_text_report(
+    folder: Path,
+    corpus: Corpus,
+    labelled: Labelled,
+    run: Mapping[str, Any],
+    *,
+    normalizer: str,
+    title: str,
+) -> None:
+    durations = {utterance.id: utterance.duration for utterance in corpus.utterances}
+    scores = [
+        score_utterance(id, label, answer, normalize=str, duration=durations[id])
+        for id, label, answer in labelled
+    ]
+    summary = summarize(scores, normalizer=normalizer, **run)
+    write_evaluation(folder, scores, summary)
+    write_report(folder, scores, summary, title=title, pictures={})
+
+
+def _print(tasks: Mapping[str, Task], figures: Mapping[str, Any], folder: Path) -> None:
+    print()
+    for name, found in figures.items():
+        task = tasks[name]
+        shown = [f"{column} {100 * found[column]:.2f} %" for column in task.columns]
+        first = task.columns[0]
+        shown[0] += f" [{100 * found[f'{first}_low']:.2f}, {100 * found[f'{first}_high']:.2f}]"
+        print(f"{name}: {', '.join(shown)}; {found['utterances']} utterances, {found['decoding']}")
+    print(f"\nreports: {folder}, tasks.png among them")
