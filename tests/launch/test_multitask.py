@@ -1,0 +1,128 @@
+"""Several tasks in one model, by the real commands."""
+
+import collections
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from launching import launch, metrics, refuse
+from ml_collections import ConfigDict
+
+from configs import multitask
+from jasr.corpora.catalogue import open_corpus
+from jasr.errors import UserError
+from jasr.experiment.data import train_plan
+from jasr.experiment.tasks import open_split
+from jasr.experiment.workdir import Meta
+from jasr.tasks.targets import NoTargets
+from jasr.training.checkpoint import open_checkpoints
+
+ARGUMENT = "transcript,roles,tags,intent,speaker,smoke"
+CONFIG = f"--config=configs/multitask.py:{ARGUMENT}"
+TASKS = {"transcript", "roles", "tags", "intent", "speaker"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    launch("prepare", CONFIG, f"--data_dir={folder}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    """A model of all tasks, stopped once on the way."""
+    workdir = tmp_path_factory.mktemp("multitask") / "run"
+    for steps in (4, 8):
+        launch(
+            "train",
+            CONFIG,
+            f"--data_dir={data}",
+            f"--workdir={workdir}",
+            "--config.data.num_buckets=1",
+            f"--config.train.num_steps={steps}",
+        )
+    return workdir
+
+
+def test_one_compilation_whatever_the_mixture(trained):
+    steps = [line for line in metrics(trained) if "loss" in line]
+    assert [line["step"] for line in steps] == [2, 4, 6, 8]
+    assert {line["compilations"] for line in steps} == {1}
+    for name in (*TASKS, "ctc"):
+        assert all(np.isfinite(line[f"loss/{name}"]) for line in steps)
+    last = metrics(trained)[-1]
+    for figure in ("transcript/wer", "roles/f1", "tags/f1", "intent/accuracy", "error"):
+        assert f"validation/{figure}" in last
+
+
+def test_every_task_is_scored(trained):
+    said = launch("evaluate", f"--workdir={trained}", "--split=test")
+    folder = trained / "eval" / "test"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert set(summary["tasks"]) == TASKS
+    for name, figures in summary["tasks"].items():
+        assert f"{name}: " in said
+        answers = [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
+        assert len(answers) == figures["utterances"] == 8
+        assert all({"id", "label", "answer"} == set(answer) for answer in answers)
+    # Constrained, a line may be wrong and even cut short, but it is a frame.
+    assert summary["tasks"]["roles"]["malformed"] == 0
+    assert (folder / "transcript" / "report.html").exists()
+    assert (folder / "tasks.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_recording_is_asked_several_things(trained, tmp_path):
+    wave = np.random.default_rng(0).normal(size=16_000) * 0.1
+    soundfile.write(tmp_path / "a.wav", wave, 16_000)
+    flags = (f"--workdir={trained}", str(tmp_path / "a.wav"))
+    (line,) = launch("transcribe", "--task=roles,intent", "--json", *flags).splitlines()
+    said = json.loads(line)
+    assert list(said) == ["path", "roles", "intent"]
+    assert said["roles"] is None or set(said["roles"]) <= {
+        *("V", "ARG0", "ARG1", "ARG2", "ARGM-LOC", "ARGM-TMP")
+    }
+    readable = launch("transcribe", *flags)
+    assert all(f"  {name}" in readable for name in TASKS)
+    assert "did you mean 'roles'?" in refuse("transcribe", "--task=rolls", *flags)
+
+
+def test_what_a_task_chooses_from_is_saved(trained):
+    checkpoints = open_checkpoints(trained)
+    meta = Meta.from_dict(checkpoints.read_meta(8))
+    checkpoints.close()
+    assert set(meta.tasks) == {"intent", "speaker"}
+    corpus = open_corpus(meta.config["corpus"], "train", meta.data_dir)
+    assert meta.tasks["speaker"] == sorted({u.speaker for u in corpus.utterances})
+
+
+def rows_of_tasks(config, data, steps=400):
+    corpus = open_split(config.to_dict(), "train", str(data))
+    plan = train_plan(config.data.to_dict(), corpus, NoTargets(), seed=0, multiple_of=1)
+    rows = np.concatenate([plan[step].indices for step in range(steps)])
+    return collections.Counter(corpus.utterances[index].task for index in rows if index >= 0)
+
+
+def test_tasks_are_mixed_as_it_is_said(data):
+    config = multitask.get_config("transcript,intent,smoke")
+    few = ConfigDict({"name": "text", "share": 3.0})
+    config.tasks.transcript = few
+    config.tasks.intent.share = 1.0
+    seen = rows_of_tasks(config, data)
+    assert seen["transcript"] / seen["intent"] == pytest.approx(3.0, rel=0.05)
+    del config.tasks.intent["share"]
+    with pytest.raises(UserError, match="give every task a share above 0, or none"):
+        open_split(config.to_dict(), "train", str(data))
+
+
+def test_a_balancer_can_be_chosen(data, tmp_path):
+    launch(
+        "train",
+        "--config=configs/multitask.py:transcript,intent,pcgrad,smoke",
+        f"--data_dir={data}",
+        f"--workdir={tmp_path}",
+        "--config.data.num_buckets=1",
+        "--config.train.num_steps=2",
+    )
+    assert metrics(tmp_path)[0]["weight/intent"] > 0

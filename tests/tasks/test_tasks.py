@@ -1,0 +1,125 @@
+"""What labels become, what answers are read as, and how they are counted."""
+
+from collections import Counter
+
+import pytest
+
+from jasr.corpora.corpus import Utterance
+from jasr.corpora.spoken.grammar import sentences
+from jasr.tasks.classes import Classes
+from jasr.tasks.frames import SemanticRoles
+from jasr.tasks.role_tags import RoleTags
+from jasr.tasks.slots import Slots
+from jasr.tasks.text import Text
+
+ORDER = {
+    "intent": "order",
+    "slots": {"size": "small", "drink": "iced mocha"},
+}
+
+
+def utterance(text=None, speaker=None, **labels):
+    return Utterance("one", text, speaker, 1.0, labels)
+
+
+def spoken(count=200):
+    return [utterance(s.text, "en+f1", **s.labels) for s in sentences("any", count)]
+
+
+def total(task, pairs):
+    counts = Counter()
+    for label, answer in pairs:
+        counts.update(task.count(label, answer))
+    return task.figures(counts)
+
+
+@pytest.mark.parametrize("task", [Text(), SemanticRoles(), Slots(names=("size", "drink"))])
+def test_an_unlabelled_utterance_has_no_label(task):
+    assert task.label(utterance()) is None
+
+
+def test_what_is_written_is_read_again():
+    for one in spoken():
+        for task in (Text(), SemanticRoles()):
+            assert task.read(task.write(task.label(one))) == task.label(one)
+    slots = Slots()
+    label = slots.label(utterance(**ORDER))
+    assert slots.write(label) == "<intent=order> please <drink> iced mocha <size> small"
+    known = Slots(names=tuple(slots.names_in(label)))
+    assert known.read(known.write(label)) == label
+
+
+def test_right_answers_are_all_right():
+    for task in (SemanticRoles(), RoleTags()):
+        labels = [task.label(one) for one in spoken()]
+        figures = total(task, zip(labels, labels, strict=True))
+        assert (figures["f1"], figures["precision"], figures["recall"]) == (1, 1, 1)
+        assert figures["malformed"] == 0
+    label = Slots().label(utterance(**ORDER))
+    figures = total(Slots(), [(label, label)])
+    assert (figures["slu_f1"], figures["f1"], figures["intent_accuracy"]) == (1, 1, 1)
+    assert total(Text(), [("a b", "a b")]) == {"wer": 0, "cer": 0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "anna gave the letter",
+        "anna <V> gave",
+        "<V>",
+        "<V> gave <ARG0>",
+        "<V> gave <ARG0> anna <V> gave",
+        "<V> <ARG0> anna",
+    ],
+)
+def test_a_malformed_line_is_no_frame_and_no_crash(text):
+    roles = SemanticRoles()
+    assert roles.read(text) is None
+    figures = total(roles, [({"V": "gave", "ARG0": "anna"}, None)])
+    assert (figures["f1"], figures["malformed"]) == (0, 1)
+
+
+def test_an_argument_counts_with_its_predicate_alone():
+    roles = SemanticRoles()
+    label = {"ARG0": "anna", "V": "gave", "ARG1": "the letter", "ARG2": "ben"}
+    answer = {"ARG0": "anna", "V": "gave", "ARG1": "a letter"}
+    figures = total(roles, [(label, answer)])
+    assert figures["precision"] == pytest.approx(1 / 2)
+    assert figures["recall"] == pytest.approx(1 / 3)
+    assert figures["f1"] == pytest.approx(2 / 5)
+    assert total(roles, [(label, {**label, "V": "sold"})])["f1"] == 0
+
+
+def test_tags_and_phrases_say_the_same():
+    tags = RoleTags()
+    for one in spoken():
+        words, label = one.text.split(), tags.label(one)
+        assert tags.read(words, tags.tags_of(label, words)) == label
+    words = ["at", "noon", "anna", "was", "called"]
+    assert tags.tags_of({"ARGM-TMP": "at noon", "ARG1": "anna", "V": "called"}, words) == [
+        *("B-ARGM-TMP", "I-ARGM-TMP", "B-ARG1", "O", "B-V")
+    ]
+    # An I without its B begins a phrase; of two of one role the first counts.
+    assert tags.read(["a", "b", "c"], ["I-ARG0", "O", "B-ARG0"]) == {"ARG0": "a"}
+
+
+def test_slu_f1_counts_a_phrase_by_its_errors():
+    task = Slots()
+    label = {"intent=order": "please", "drink": "iced mocha", "size": "small"}
+    answer = {"intent=order": "please", "drink": "iced mocca"}
+    figures = total(task, [(label, answer)])
+    # One of two words and one of ten characters wrong, on either side; one slot left out.
+    right, false = 2, 2 * (1 / 2 + 1 / 10) + 2
+    assert figures["slu_f1"] == pytest.approx(2 * right / (2 * right + false), abs=1e-3)
+    assert figures["f1"] == 0
+    assert figures["intent_accuracy"] == 1
+    assert total(task, [(label, None)])["intent_accuracy"] == 0
+
+
+def test_classes_may_be_what_numbers_have_in_common():
+    assert Classes(column="speaker").label(utterance(speaker="x")) == "x"
+    assert Classes(column="label").label(utterance(label=7)) == "7"
+    assert Classes(column="label", among=2).label(utterance(label="7")) == "1"
+    assert Classes().label(utterance(label=7)) is None
+    assert total(Classes(), [("a", "a"), ("a", "b")]) == {"error": 0.5, "accuracy": 0.5}
