@@ -42,7 +42,8 @@ class ClusterConfig:
 
     by:          "cepstra", or "layer" of another training's encoder.
     workdir, checkpoint, layer: of that training; layers are counted from 1.
-    sample_frames: how many frames, drawn from the training audio, k-means sees.
+    split: of the corpus, whose audio k-means sees; that which is trained on if empty.
+    sample_frames: how many frames, drawn from that audio.
     """
 
     num_clusters: int
@@ -50,6 +51,7 @@ class ClusterConfig:
     workdir: str = ""
     checkpoint: str = "last"
     layer: int = 0
+    split: str = ""
     sample_frames: int = 200_000
     seed: int = 0
 
@@ -105,7 +107,7 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     if path.exists():
         return f"already prepared: {path}"
     chosen = ClusterConfig.parse(config)
-    corpus = open_corpus(config["corpus"], config["splits"]["train"], data_dir)
+    corpus = open_corpus(config["corpus"], _split(config), data_dir)
     statistics = statistics_of(config["model"]["log_mel"], corpus)
     clusters, variables = describe(config, statistics)
     frames = _sample(config, corpus, clusters.describe, variables, chosen)
@@ -178,13 +180,17 @@ def _sample(
     return frames
 
 
+def _split(config: Mapping[str, Any]) -> str:
+    return config["clusters"].get("split") or config["splits"]["train"]
+
+
 def _path(config: Mapping[str, Any], data_dir: str | None) -> Path:
     """Named after all that the clusters depend on."""
     model = config["model"]
     depends = {
         "clusters": config["clusters"],
         "corpus": config["corpus"],
-        "split": config["splits"]["train"],
+        "split": _split(config),
         "log_mel": model["log_mel"],
         "stem": model["encoder"]["stem"],
         "seed": config["seed"],
