@@ -7,7 +7,8 @@
 
 Of the embedded corpus. Arguments: which tasks, transcript, roles, tags, intent and speaker (the
 first two and intent if none is given); how the model is told them, add, prefix, film or none (add);
-what weighs them, uncertainty, grad_norm or pcgrad (all alike); smoke (a minute on two cores).
+what weighs them, uncertainty, grad_norm or pcgrad (all alike); reading (the transcript instead of
+hearing the recording); smoke (a minute on two cores).
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ DEFAULT_TASKS = ("transcript", "roles", "intent")
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    words = parse_argument(arg, (*TASKS, *ENCODINGS, *BALANCERS, "smoke"))
+    words = parse_argument(arg, (*TASKS, *ENCODINGS, *BALANCERS, "reading", "smoke"))
     config = get_defaults()
     config.corpus.update({"kind": "spoken", "name": "spoken"})
     config.text.update({"tokenizer": "bpe", "vocab_size": 256})
@@ -38,6 +39,9 @@ def get_config(arg: str = "") -> ConfigDict:
             task, objective = TASKS[name]
             config.tasks[name] = ConfigDict(task)
             config.objective[name] = ConfigDict({**objective, "task": name})
+    if "reading" in words:
+        config.model.update({"reads": "transcript", "ctc": False})
+        del config.objective["ctc"]
     for name in words & set(BALANCERS):
         config.balancer = ConfigDict({"name": name})
     config.data.update({"batch_seconds": 30.0, "num_buckets": 4, "max_seconds": 8.0})

@@ -18,6 +18,9 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the corpus lies, if it 
 _DECODING = flags.DEFINE_string(
     "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
 )
+_HEARD = flags.DEFINE_string(
+    "heard", None, "For a model that reads transcripts: those in WORKDIR/eval/SPLIT/TASK.jsonl."
+)
 
 
 def main(_) -> None:
@@ -31,6 +34,7 @@ def main(_) -> None:
             checkpoint=_CHECKPOINT.value,
             data_dir=_DATA_DIR.value,
             decoding=_DECODING.value,
+            heard=_HEARD.value,
         )
 
 

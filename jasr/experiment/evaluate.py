@@ -12,6 +12,7 @@ import numpy as np
 
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus, Problem
+from jasr.corpora.heard import HeardCorpus
 from jasr.corpora.manifest_file import ManifestCorpus
 from jasr.corpora.recordings import RecordingsCorpus
 from jasr.errors import UserError, nearest
@@ -44,6 +45,7 @@ def evaluate_workdir(
     checkpoint: str,
     data_dir: str | None,
     decoding: str | None,
+    heard: str | None = None,
 ) -> dict[str, Any]:
     """Scores a trained recogniser; writes WORKDIR/eval/NAME and prints what it found.
 
@@ -51,17 +53,27 @@ def evaluate_workdir(
     checkpoint: "best", "last" or a step.
     data_dir:   where that corpus lies now, if not where training found it.
     decoding:   NAME[:KEY=VALUE,...], instead of config.decoding.
+    heard:      for a model that reads transcripts: those that a recogniser wrote.
     """
     recognition, params, step = load(workdir, checkpoint, decoding)
     config = recognition.meta.config
     name = split if manifest is None else Path(manifest).resolve().parent.name
+    if heard is not None:
+        if config["model"].get("reads") != "transcript":
+            raise UserError(
+                f"--heard is for a model that reads transcripts (config.model.reads), and "
+                f"--workdir={workdir} hears recordings itself"
+            )
+        name = f"{name}-heard"
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index())
 
     def corpus_of(section: Mapping[str, Any]) -> Corpus:
         if manifest is not None:
-            return ManifestCorpus(Path(manifest), section["sample_rate"])
-        return open_corpus(section, split, data_dir or recognition.meta.data_dir)
+            corpus: Corpus = ManifestCorpus(Path(manifest), section["sample_rate"])
+        else:
+            corpus = open_corpus(section, split, data_dir or recognition.meta.data_dir)
+        return HeardCorpus(corpus, Path(heard)) if heard else corpus
 
     if tasks := config.get("tasks"):
         sections = {n: {**config["corpus"], **(t.get("corpus") or {})} for n, t in tasks.items()}

@@ -18,7 +18,7 @@ from flax import struct
 from flax.core import FrozenDict
 from jaxtyping import Array, Float, Int, Key
 
-from jasr.errors import UserError
+from jasr.errors import UserError, nearest
 from jasr.layers.linear import Linear
 from jasr.layers.token_embedding import TokenEmbedding
 from jasr.models.class_head import ClassHead
@@ -28,6 +28,8 @@ from jasr.models.shifted import shifted
 from jasr.models.task_encoding import TaskEncoding
 from jasr.models.transformer_decoder import DecoderCache, TransformerDecoder
 from jasr.types import Batch, Encoded, Factored, Outputs, Padded, example_keys
+
+READ = ("audio", "transcript")
 
 
 @struct.dataclass
@@ -52,6 +54,7 @@ class Recognizer(nn.Module):
     ctc:             whether there is a CTC head over the vocabulary.
     tied_embeddings: whether the decoder's output layer is its token embedding.
     start_id:        the token that the decoder reads first.
+    reads:           what the encoder reads: "audio", or "transcript", the tokens of what is said.
     task_encoding:   a kind of `TaskEncoding`, by which the model is told what to say; "none".
     num_tasks:       how many tasks have a vector.
     classes:         how many classes there are of a recording, by the name of a head.
@@ -67,6 +70,7 @@ class Recognizer(nn.Module):
     ctc: bool = True
     tied_embeddings: bool = True
     start_id: int = 1
+    reads: str = "audio"
     task_encoding: str = "none"
     num_tasks: int = 0
     classes: Mapping[str, int] = FrozenDict({})
@@ -88,6 +92,15 @@ class Recognizer(nn.Module):
         if self.decoder is not None:
             self.token_embedding = TokenEmbedding(
                 self.vocab_size, self.decoder.embed_dim, self.tied_embeddings, self.decoder.dtype
+            )
+        if self.reads not in READ:
+            raise UserError(f"model.reads {self.reads!r} is unknown: {nearest(self.reads, READ)}")
+        if self.reads == "transcript" and (
+            self.decoder is None or self.decoder.embed_dim != self.encoder.embed_dim
+        ):
+            raise UserError(
+                "model.reads 'transcript' shares the decoder's token embedding: give a decoder of "
+                "the encoder's embed_dim"
             )
         if self.tags and self.decoder is None:
             raise UserError("model: tags are of the decoder's tokens, and it has no decoder")
@@ -118,10 +131,7 @@ class Recognizer(nn.Module):
         In training it draws from the streams "dropout" and "augment"; an example's augmentation
         depends on its id alone.
         """
-        features = self.log_mel(batch.audio)
-        if train and self.spec_augment is not None:
-            features = self.spec_augment(features, self._keys(batch))
-        frames = self.encoder.embed(features)
+        frames = self._frames(batch, train=train)
         if self.span_mask is not None:
             hidden_BT = jnp.zeros_like(frames.mask)
             if train:
@@ -154,8 +164,17 @@ class Recognizer(nn.Module):
 
     def encode(self, batch: Batch) -> Encoded:
         """The encoder's frames of recordings, [B, T, embed_dim], for what is asked of them."""
-        frames = self.encoder.embed(self.log_mel(batch.audio))
-        return self._contextualize(frames, batch, train=False)
+        return self._contextualize(self._frames(batch, train=False), batch, train=False)
+
+    def _frames(self, batch: Batch, *, train: bool) -> Padded:
+        """What the encoder's layers read, before it is known what is asked."""
+        if self.reads == "transcript":
+            said = batch.targets["transcript"]
+            return Padded(self.token_embedding(said.values), said.mask)
+        features = self.log_mel(batch.audio)
+        if train and self.spec_augment is not None:
+            features = self.spec_augment(features, self._keys(batch))
+        return self.encoder.embed(features)
 
     def _contextualize(self, frames: Padded, batch: Batch, *, train: bool) -> Encoded:
         tasks, encoding = None, self.encoder_tasks

@@ -88,6 +88,27 @@ def test_a_recording_is_asked_several_things(trained, tmp_path):
     assert "did you mean 'roles'?" in refuse("transcribe", "--task=rolls", *flags)
 
 
+def test_a_model_that_reads_is_given_what_another_heard(data, trained, tmp_path):
+    launch(
+        "train",
+        "--config=configs/multitask.py:roles,reading,smoke",
+        f"--data_dir={data}",
+        f"--workdir={tmp_path}",
+        "--config.data.num_buckets=1",
+        "--config.train.num_steps=2",
+    )
+    launch("evaluate", f"--workdir={trained}", "--split=test")
+    heard = trained / "eval" / "test" / "transcript.jsonl"
+    launch("evaluate", f"--workdir={tmp_path}", "--split=test", f"--heard={heard}")
+    for name in ("test-heard",):
+        summary = json.loads((tmp_path / "eval" / name / "summary.json").read_text())
+        assert summary["tasks"]["roles"]["utterances"] == 8
+    flags = (f"--workdir={tmp_path}", "--split=validation", f"--heard={heard}")
+    assert "says nothing of 8 utterances of 'validation'" in refuse("evaluate", *flags)
+    flags = (f"--workdir={trained}", f"--heard={heard}")
+    assert "hears recordings itself" in refuse("evaluate", *flags)
+
+
 def test_what_a_task_chooses_from_is_saved(trained):
     checkpoints = open_checkpoints(trained)
     meta = Meta.from_dict(checkpoints.read_meta(8))
