@@ -24,8 +24,9 @@ def get_defaults() -> ConfigDict:
     config.unpaired_text = ConfigDict()
 
     # What a recogniser does, several things at once: NAME -> {a kind (jasr/experiment/tasks.py) and
-    # its fields; corpus, keys in which its corpus is another than config.corpus; share, of the rows
-    # of an epoch}. Empty for transcription alone, of config.corpus.
+    # its fields; corpus, keys in which its corpus is another than config.corpus; splits, what
+    # stands there for a split's name; share, of the rows of an epoch}. Empty for transcription
+    # alone.
     config.tasks = ConfigDict()
     # Where no shares are given: 1 mixes tasks as their rows are, the higher the more evenly.
     config.mixing_temperature = 1.0

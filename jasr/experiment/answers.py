@@ -44,6 +44,12 @@ def asking(recognition: Recognition, name: str) -> Recognition:
     def read_text(found: Sequence[Sequence[int]]) -> Any:
         return task.read(tokenizer.decode(found[0]))
 
+    if task.names and not hasattr(search, "rule"):
+        raise UserError(
+            f"config.tasks.{name} is written by the decoder, and config.decoding.name is "
+            f"{recognition.meta.config['decoding']['name']!r}: use attention_greedy or "
+            f"attention_beam"
+        )
     if task.names:
         search = dataclasses.replace(search, rule=_phrase_rule(task, tokenizer))
     return dataclasses.replace(recognition, method=search, read=read_text)

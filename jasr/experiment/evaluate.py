@@ -24,6 +24,7 @@ from jasr.experiment.answers import asking
 from jasr.experiment.evaluate_tasks import evaluate_tasks
 from jasr.experiment.pictures import pictures_of
 from jasr.experiment.recognition import METHODS, Recognition
+from jasr.experiment.tasks import place_of
 from jasr.experiment.workdir import Meta, claim
 from jasr.models.adapted import merged
 from jasr.pipeline.skip_report import SkipReport
@@ -68,7 +69,7 @@ def evaluate_workdir(
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index())
 
-    def corpus_of(section: Mapping[str, Any]) -> Corpus:
+    def corpus_of(section: Mapping[str, Any], split: str) -> Corpus:
         if manifest is not None:
             corpus: Corpus = ManifestCorpus(Path(manifest), section["sample_rate"])
         else:
@@ -76,17 +77,16 @@ def evaluate_workdir(
         return HeardCorpus(corpus, Path(heard)) if heard else corpus
 
     if tasks := config.get("tasks"):
-        sections = {n: {**config["corpus"], **(t.get("corpus") or {})} for n, t in tasks.items()}
         return evaluate_tasks(
             recognition,
             params,
-            {task: corpus_of(section) for task, section in sections.items()},
+            {task: corpus_of(*place_of(config, task, split)) for task in tasks},
             step=step,
             folder=folder,
             title=f"{Path(workdir).name}: {name}",
             skipped=skipped,
         )
-    corpus = corpus_of(config["corpus"])
+    corpus = corpus_of(config["corpus"], split)
     if hosts.is_first():
         skipped.add(corpus.problems)
     hypotheses, seconds = recognition.recognize(

@@ -1,4 +1,4 @@
-"""config.tasks: NAME -> {name, fields, corpus, share}.
+"""config.tasks: NAME -> {name, fields, corpus, splits, share}.
 
 a corpus of each task ──▶ rows of utterance and task, mixed ──▶ batches
 """
@@ -29,7 +29,7 @@ TASKS = {
     "slots": Slots,
 }
 # Keys of a task's section that say what it is learned from.
-OF_DATA = ("corpus", "share")
+OF_DATA = ("corpus", "splits", "share")
 
 
 def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Task]:
@@ -71,10 +71,16 @@ def open_split(config: Mapping[str, Any], split: str, data_dir: str | None) -> C
 
 
 def ask(config: Mapping[str, Any], name: str, split: str, data_dir: str | None) -> AskedCorpus:
-    """The utterances of a task's corpus that have a label for it."""
-    section = config["tasks"][name].get("corpus") or {}
-    corpus = open_corpus({**config["corpus"], **section}, split, data_dir)
+    """The utterances of a split of a task's corpus that have a label for it."""
+    corpus = open_corpus(*place_of(config, name, split), data_dir)
     return AskedCorpus(corpus, name, build_tasks(config, {})[name])
+
+
+def place_of(config: Mapping[str, Any], name: str, split: str) -> tuple[dict[str, Any], str]:
+    """The corpus section of a task, and what stands there for a split."""
+    task = config["tasks"][name]
+    section = {**config["corpus"], **(task.get("corpus") or {})}
+    return section, (task.get("splits") or {}).get(split, split)
 
 
 def _shares(config: Mapping[str, Any], sizes: Sequence[int]) -> list[float]:
