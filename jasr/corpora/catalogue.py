@@ -23,6 +23,7 @@ from jasr.corpora.preparation import Preparation, already_prepared, prepare, rea
 from jasr.corpora.prepared import PreparedCorpus, splits_of
 from jasr.corpora.source import Source
 from jasr.corpora.spoken.source import SpokenSource
+from jasr.corpora.spoken.text import SpokenTextSource
 from jasr.corpora.stock import StockSource
 from jasr.corpora.text_files import TextOptions, open_text
 from jasr.errors import UserError, nearest
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Source]] = {
     "manifest": ManifestSource,
     "librispeech": LibrispeechSource,
     "spoken": SpokenSource,
+    "spoken_text": SpokenTextSource,
     "tfds": StockSource,
 }
 # The kind that needs no preparation.

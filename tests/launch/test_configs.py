@@ -17,7 +17,7 @@ from configs.defaults import get_defaults
 
 PACKS = {"fsdd": "fsdd", "an4": "an4", "speechocean": "speechocean762"}
 # test_spine.py and test_pretraining.py take them through everything.
-ELSEWHERE = {"quickstart", "pretrain", "finetune", "text", "gan", "multitask", "digits"}
+ELSEWHERE = {"quickstart", "pretrain", "finetune", "text", "gan", "multitask", "digits", "barista"}
 WORDS = (
     "THE CAT SAT ON A MAT BY AN OLD MILL WHERE WATER RAN UNDER HEAVY STONES AND CHILDREN PLAYED "
     "WITH QUICK BROWN FOXES JUMPING OVER LAZY DOGS WHILE EVENING SETTLED UPON VALLEYS FAR BELOW"
@@ -98,6 +98,19 @@ def test_digits_their_parity_and_who_says_them(real_data, tmp_path):
     scored = {name: figures["utterances"] for name, figures in summary["tasks"].items()}
     # Speakers are known of the recordings that were kept back of the voices that were heard.
     assert scored == {"digit": 20, "parity": 20, "speaker": 2}
+
+
+def test_orders_from_recordings_and_from_texts_that_are_spoken(real_data, tmp_path):
+    for folder in ("barista", "orders"):
+        (tmp_path / folder).mkdir()
+    some_of(real_data / "barista", tmp_path / "barista")
+    order = {"text": "a small latte", "intent": "orderDrink", "slots": {"size": "small"}}
+    rows = [json.dumps({"id": f"o{number}", **order}) + "\n" for number in range(4)]
+    (tmp_path / "orders" / "texts.jsonl").write_text("".join(rows))
+    summary = go_through("configs/barista.py:spoken,smoke", tmp_path, tmp_path, "test")
+    figures = summary["tasks"]["slots"]
+    assert figures["utterances"] == 16
+    assert 0 <= figures["slu_f1"] <= 1
 
 
 def test_librispeech_with_every_argument(tmp_path):

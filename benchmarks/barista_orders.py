@@ -1,0 +1,65 @@
+"""Example orders of the barista grammar, with their slots, as texts to be spoken.
+
+    python -m benchmarks.barista_orders --output=runs/orders
+
+Writes OUTPUT/texts.jsonl, what configs/barista.py:spoken learns from beside the recordings. The
+grammar's sentences come without their slots: each is found as the longest of its list's phrases.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("grammar", "../shared/data/barista/grammar", "Where the grammar lies.")
+flags.DEFINE_string("output", "runs/orders", "Folder to write to.")
+
+INTENT = "orderDrink"
+
+
+def read_phrases(path: Path) -> dict[str, list[str]]:
+    """The phrases of each slot."""
+    lists = json.loads(path.read_text())["closedLists"]
+    return {
+        entry["name"]: [
+            phrase for sub in entry["subLists"] for phrase in (sub["canonicalForm"], *sub["list"])
+        ]
+        for entry in lists
+    }
+
+
+def find_slots(text: str, phrases: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The slots of a sentence; a phrase within a longer one of any slot is not found."""
+    candidates = [
+        (match.start(), match.end(), slot)
+        for slot, of_slot in phrases.items()
+        for phrase in of_slot
+        for match in re.finditer(rf"\b{re.escape(phrase)}\b", text)
+    ]
+    slots: dict[str, str] = {}
+    taken: list[tuple[int, int]] = []
+    for start, end, slot in sorted(candidates, key=lambda c: (c[0] - c[1], c[0])):
+        if slot not in slots and all(end <= a or start >= b for a, b in taken):
+            slots[slot] = text[start:end]
+            taken.append((start, end))
+    return slots
+
+
+def main(_) -> None:
+    grammar, output = Path(FLAGS.grammar), Path(FLAGS.output)
+    phrases = read_phrases(grammar / "barista.json")
+    output.mkdir(parents=True, exist_ok=True)
+    texts = [text for text in (grammar / "corpus.txt").read_text().splitlines() if text.strip()]
+    with (output / "texts.jsonl").open("w") as file:
+        for number, text in enumerate(texts):
+            row = {"id": f"order-{number:04d}", "text": text, "split": "train"}
+            row |= {"intent": INTENT, "slots": find_slots(text, phrases)}
+            file.write(json.dumps(row) + "\n")
+    print(f"wrote {len(texts)} orders to {output / 'texts.jsonl'}")
+
+
+if __name__ == "__main__":
+    app.run(main)
