@@ -3,7 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from jasr.corpora.corpus import Corpus
 from jasr.decoding.labels import ClassArgmax, TagArgmax
@@ -15,44 +15,61 @@ from jasr.experiment.tasks import tasks_of
 from jasr.tasks.task import Classified, Tagged, Task, Written, mark
 from jasr.text.tokenizer import Tokenizer
 
+# Tokens of the hypotheses of an utterance, best first.
+Hypotheses: TypeAlias = Sequence[Sequence[int]]
+
 
 def asking(recognition: Recognition, name: str) -> Recognition:
     """A recognition whose answers are labels of a task; the corpus says for which it is asked.
 
-    Raises UserError where the model has no such task.
+    Raises UserError where the model has no such task, or the search cannot keep to its names.
     """
-    tasks, tokenizer = tasks_of(recognition.meta), recognition.tokenizer
+    tasks = tasks_of(recognition.meta)
     if name not in tasks:
         raise UserError(f"task {name!r} is none of this model's: {nearest(name, tasks)}")
-    task, search = tasks[name], recognition.method
+    task = tasks[name]
     if isinstance(task, Classified):
-
-        def read_class(found: Sequence[Sequence[int]]) -> Any:
-            return task.names[found[0][0]]
-
-        return dataclasses.replace(recognition, method=ClassArgmax(name), read=read_class)
+        return _choosing(recognition, name, task)
     if isinstance(task, Tagged):
-
-        def read_tags(found: Sequence[Sequence[int]]) -> Any:
-            words = _words(tokenizer, found[0])
-            tags = [task.names[found[1][place]] for _, place in words]
-            return task.read([word for word, _ in words], tags)
-
-        return dataclasses.replace(recognition, method=TagArgmax(name, search), read=read_tags)
+        return _tagging(recognition, name, task)
     assert isinstance(task, Written), "a task is written, classified or tagged"
+    return _writing(recognition, name, task)
 
-    def read_text(found: Sequence[Sequence[int]]) -> Any:
+
+def _choosing(recognition: Recognition, name: str, task: Classified) -> Recognition:
+    def read(found: Hypotheses) -> Any:
+        return task.names[found[0][0]]
+
+    return dataclasses.replace(recognition, method=ClassArgmax(name), read=read)
+
+
+def _tagging(recognition: Recognition, name: str, task: Tagged) -> Recognition:
+    tokenizer = recognition.tokenizer
+
+    def read(found: Hypotheses) -> Any:
+        tokens, tags = found
+        words = _words(tokenizer, tokens)
+        return task.read([word for word, _ in words], [task.names[tags[at]] for _, at in words])
+
+    return dataclasses.replace(recognition, method=TagArgmax(name, recognition.method), read=read)
+
+
+def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
+    tokenizer, search = recognition.tokenizer, recognition.method
+
+    def read(found: Hypotheses) -> Any:
         return task.read(tokenizer.decode(found[0]))
 
-    if task.names and not hasattr(search, "rule"):
+    if not task.names:
+        return dataclasses.replace(recognition, read=read)
+    if not hasattr(search, "rule"):
         raise UserError(
             f"config.tasks.{name} is written by the decoder, and config.decoding.name is "
             f"{recognition.meta.config['decoding']['name']!r}: use attention_greedy or "
             f"attention_beam"
         )
-    if task.names:
-        search = dataclasses.replace(search, rule=_phrase_rule(task, tokenizer))
-    return dataclasses.replace(recognition, method=search, read=read_text)
+    search = dataclasses.replace(search, rule=_phrase_rule(task, tokenizer))
+    return dataclasses.replace(recognition, method=search, read=read)
 
 
 def count_answers(task: Task, corpus: Corpus, answers: Sequence[Any]) -> Counter[str]:
