@@ -5,10 +5,11 @@
     python -m launch.evaluate   --workdir=runs/multitask --split=test
     python -m launch.transcribe --workdir=runs/multitask --task=transcript,roles a.wav
 
-Of the embedded corpus. Arguments: which tasks, transcript, roles, tags, intent and speaker (the
-first two and intent if none is given); how the model is told them, add, prefix, film or none (add);
-what weighs them, uncertainty, grad_norm or pcgrad (all alike); reading (the transcript instead of
-hearing the recording); smoke (a minute on two cores).
+Of the embedded corpus, or with the argument treebank of sentences that benchmarks/treebank_roles.py
+wrote (--source is then its folder). Arguments: which tasks, transcript, roles, tags, intent and
+speaker (the first two if none is given, and intent where it is known); how the model is told them,
+add, prefix, film or none (add); what weighs them, uncertainty, grad_norm or pcgrad (all alike);
+reading (the transcript instead of hearing the recording); smoke (a minute on two cores).
 """
 
 from typing import Any
@@ -21,11 +22,10 @@ from configs.quickstart import FEW_SENTENCES
 
 BALANCERS = ("uncertainty", "grad_norm", "pcgrad")
 ENCODINGS = ("add", "prefix", "film", "none")
-DEFAULT_TASKS = ("transcript", "roles", "intent")
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    words = parse_argument(arg, (*TASKS, *ENCODINGS, *BALANCERS, "reading", "smoke"))
+    words = parse_argument(arg, (*TASKS, *ENCODINGS, *BALANCERS, "reading", "treebank", "smoke"))
     config = get_defaults()
     config.corpus.update({"kind": "spoken", "name": "spoken"})
     config.text.update({"tokenizer": "bpe", "vocab_size": 256})
@@ -34,16 +34,6 @@ def get_config(arg: str = "") -> ConfigDict:
     add_decoder(config.model, num_layers=2)
     config.model.task_encoding = next((word for word in ENCODINGS if word in words), "add")
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 0.3}})
-    for name in TASKS:
-        if name in words or (not words & set(TASKS) and name in DEFAULT_TASKS):
-            task, objective = TASKS[name]
-            config.tasks[name] = ConfigDict(task)
-            config.objective[name] = ConfigDict({**objective, "task": name})
-    if "reading" in words:
-        config.model.update({"reads": "transcript", "ctc": False})
-        del config.objective["ctc"]
-    for name in words & set(BALANCERS):
-        config.balancer = ConfigDict({"name": name})
     config.data.update({"batch_seconds": 30.0, "num_buckets": 4, "max_seconds": 8.0})
     config.data.augment.speeds = (0.9, 1.0, 1.1)
     config.optimizer.algorithm = "muon"
@@ -52,10 +42,25 @@ def get_config(arg: str = "") -> ConfigDict:
     config.evaluators = ConfigDict({"tasks": {"name": "tasks"}})
     config.train.update({"num_steps": 4000, "evaluate_every": 1000, "checkpoint_every": 1000})
     config.train.best_by = "error"
+    if "treebank" in words:
+        config.corpus.update({"kind": "spoken_text", "name": "treebank"})
+        config.text.vocab_size = 512
+        config.data.max_seconds = 12.0
+    known = {"transcript", "roles"} if "treebank" in words else {"transcript", "roles", "intent"}
+    for name in sorted(words & set(TASKS) or known):
+        task, objective = TASKS[name]
+        config.tasks[name] = ConfigDict(task)
+        config.objective[name] = ConfigDict({**objective, "task": name})
+    for name in words & set(BALANCERS):
+        config.balancer = ConfigDict({"name": name})
+    if "reading" in words:
+        config.model.update({"reads": "transcript", "ctc": False})
+        del config.objective["ctc"]
     if "smoke" in words:
         make_smoke(config)
-        config.corpus.options = ConfigDict(FEW_SENTENCES)
         config.text.vocab_size = 80
+        if "treebank" not in words:
+            config.corpus.options = ConfigDict(FEW_SENTENCES)
     return config
 
 
