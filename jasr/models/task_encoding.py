@@ -14,6 +14,8 @@ from jasr.layers.parameter import parameter
 from jasr.types import Padded
 
 KINDS = ("add", "prefix", "film")
+# A table of vectors that are looked up, as those of positions are.
+AXES = ("positions", "embed")
 
 
 class TaskEncoding(nn.Module):
@@ -77,6 +79,3 @@ class TaskEncoding(nn.Module):
         if self.kind == "prefix":
             return jnp.where(jnp.atleast_1d(is_first)[:, None], vector_B1E, x_BLE)
         return x_BLE
-
-
-AXES = ("tasks", "embed")

@@ -18,7 +18,6 @@ DATA_PARALLEL: Rules = MappingProxyType(
         "kernel": None,
         "features": None,
         "positions": None,
-        "tasks": None,
     }
 )
 FSDP: Rules = MappingProxyType({**DATA_PARALLEL, "embed": "fsdp"})
