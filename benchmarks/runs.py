@@ -18,8 +18,6 @@ from tqdm import tqdm
 
 from jasr.errors import UserError
 
-SUMMARY = Path("eval") / "test" / "summary.json"
-
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -30,6 +28,7 @@ class Run:
     after:   names of the runs it starts from, which stand before it in the experiment.
     prepare: whether launch.prepare is needed first, as clusters of a layer need it.
     score:   whether launch.evaluate scores it on the test split.
+    heard:   the run whose transcripts of the test split it is scored on too, for one that reads.
     """
 
     name: str
@@ -38,6 +37,7 @@ class Run:
     after: tuple[str, ...] = ()
     prepare: bool = False
     score: bool = True
+    heard: str = ""
 
     def commands(self, runs: Path, data_dir: str) -> Iterator[tuple[str, ...]]:
         """The command lines, first to last, of modules that `python -m` runs."""
@@ -52,7 +52,11 @@ class Run:
             yield ("launch.prepare", *flags)
         yield ("launch.train", *flags, workdir)
         if self.score:
-            yield ("launch.evaluate", workdir, data, "--split=test")
+            evaluate = ("launch.evaluate", workdir, data, "--split=test")
+            yield evaluate
+            if self.heard:
+                said = runs / self.heard / "eval" / "test" / "transcript.jsonl"
+                yield (*evaluate, f"--heard={said}")
 
 
 def finish(experiment: Sequence[Run], runs: Path, *, data_dir: str, jobs: int) -> None:
@@ -91,9 +95,9 @@ def _commit() -> str:
     return subprocess.run(describe, capture_output=True, text=True).stdout.strip()
 
 
-def scores(runs: Path, name: str) -> dict[str, Any] | None:
+def scores(runs: Path, name: str, split: str = "test") -> dict[str, Any] | None:
     """What launch.evaluate wrote of one run; None if it has not been scored."""
-    summary = runs / name / SUMMARY
+    summary = runs / name / "eval" / split / "summary.json"
     return json.loads(summary.read_text()) if summary.exists() else None
 
 

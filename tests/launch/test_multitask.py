@@ -70,7 +70,8 @@ def test_every_task_is_scored(trained, evaluated):
     for name, figures in summary["tasks"].items():
         assert f"{name}: " in evaluated
         answers = [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
-        assert len(answers) == figures["utterances"] == 8
+        # Speakers are known of a few recordings of those that are trained on, kept back.
+        assert len(answers) == figures["utterances"] == (2 if name == "speaker" else 8)
         assert all({"id", "label", "answer"} == set(answer) for answer in answers)
     # Constrained, a line may be wrong and even cut short, but it is a frame.
     assert summary["tasks"]["roles"]["malformed"] == 0
@@ -118,7 +119,7 @@ def test_what_a_task_chooses_from_is_saved(trained):
     meta = Meta.from_dict(checkpoints.read_meta(8))
     checkpoints.close()
     assert set(meta.tasks) == {"speaker"}
-    corpus = open_corpus(meta.config["corpus"], "train", meta.data_dir)
+    corpus = open_corpus(meta.config["corpus"], "train[:95%]", meta.data_dir)
     assert meta.tasks["speaker"] == sorted({u.speaker for u in corpus.utterances})
 
 

@@ -1,0 +1,96 @@
+"""One model of several tasks against one of each, and against a pipeline; encodings; balancers.
+
+    python -m launch.prepare --config=configs/multitask.py
+    python -m benchmarks.several_tasks --runs=runs/tasks --seeds=0,1,2 --parts=together,alone
+
+Parts: together (transcript, roles, intent and speaker in one model), alone (a model of the same
+size and steps for each), pipeline (a model of roles that reads, given what the transcript's model
+wrote), encodings (how the model is told the task), balancers (what weighs the losses). Prints a
+table of the test split's figures, each as mean and standard deviation over the seeds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from benchmarks.runs import Run, finish, markdown, scores, spread
+from configs.multitask import BALANCERS, ENCODINGS
+
+FLAGS = flags.FLAGS
+PARTS = ("together", "alone", "pipeline", "encodings", "balancers")
+flags.DEFINE_string("runs", "runs/several_tasks", "Where the trainings' folders lie.")
+flags.DEFINE_string("data_dir", "data", "Where the embedded corpus is prepared.")
+flags.DEFINE_list("seeds", "0,1,2", "Seeds.")
+flags.DEFINE_list("parts", ",".join(PARTS), "What is compared.")
+flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
+
+TASKS = ("transcript", "roles", "intent", "speaker")
+TOGETHER = ",".join(TASKS)
+# Task and figure, in the order of the table's columns.
+FIGURES = (("transcript", "wer"), ("roles", "f1"), ("intent", "accuracy"), ("speaker", "accuracy"))
+
+
+def experiment() -> Iterator[Run]:
+    for seed in FLAGS.seeds:
+        for name, arguments in _arguments():
+            flag = f"--config.seed={seed}"
+            yield Run(f"{name}-{seed}", f"configs/multitask.py:{arguments}", (flag,))
+        if "pipeline" in FLAGS.parts:
+            yield Run(
+                f"reading-{seed}",
+                "configs/multitask.py:roles,reading",
+                (f"--config.seed={seed}",),
+                after=(f"transcript-{seed}",),
+                heard=f"transcript-{seed}",
+            )
+
+
+def _arguments() -> Iterator[tuple[str, str]]:
+    """Name of a run and the arguments of its config; one that two parts share comes once."""
+    chosen: dict[str, str] = {}
+    parts = set(FLAGS.parts)
+    if "pipeline" in parts:
+        chosen["transcript"] = "transcript"
+    if "alone" in parts:
+        chosen |= {task: task for task in TASKS}
+    if parts & {"together", "encodings", "balancers"}:
+        chosen["add"] = f"{TOGETHER},add"
+    if "encodings" in parts:
+        chosen |= {encoding: f"{TOGETHER},{encoding}" for encoding in ENCODINGS}
+    if "balancers" in parts:
+        chosen |= {balancer: f"{TOGETHER},{balancer}" for balancer in BALANCERS}
+    yield from chosen.items()
+
+
+def table(runs: Path) -> str:
+    rows = {}
+    for name, _ in _arguments():
+        rows[name] = [_of_seeds(runs, name, task, figure) for task, figure in FIGURES]
+    if "pipeline" in FLAGS.parts:
+        for title, split in (
+            ("reads what is said", "test"),
+            ("reads what was heard", "test-heard"),
+        ):
+            found = _of_seeds(runs, "reading", "roles", "f1", split)
+            rows[f"a model that {title}"] = ["-", found, "-", "-"]
+    return markdown(["model", *(f"{task}, {figure}" for task, figure in FIGURES)], rows)
+
+
+def _of_seeds(runs: Path, name: str, task: str, figure: str, split: str = "test") -> str:
+    def found(seed: str) -> Any:
+        summary = scores(runs, f"{name}-{seed}", split) or {}
+        return summary.get("tasks", {}).get(task, {}).get(figure)
+
+    return spread([found(seed) for seed in FLAGS.seeds])
+
+
+def main(_) -> None:
+    runs = Path(FLAGS.runs).resolve()
+    finish(list(experiment()), runs, data_dir=FLAGS.data_dir, jobs=FLAGS.jobs)
+    print(table(runs))
+
+
+if __name__ == "__main__":
+    app.run(main)
