@@ -30,7 +30,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.splits.train = "train[:95%]"
     add_decoder(config.model, num_layers=2)
     config.model.task_encoding = next((word for word in ENCODINGS if word in words), "add")
-    config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 0.3}})
+    # The heads learn when the encoder has; the more the others weigh, the later that is.
+    config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 1.0}})
     config.optimizer.algorithm = "muon"
     config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
     config.decoding = ConfigDict({"name": "attention_greedy"})
@@ -59,7 +60,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return config
 
 
-WRITTEN = {"name": "cross_entropy", "label_smoothing": 0.1}
+WRITTEN = {"name": "cross_entropy", "label_smoothing": 0.1, "weight": 0.5}
 # Each task, and what it is learned by.
 TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "transcript": ({"name": "text"}, WRITTEN),
@@ -67,7 +68,7 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "tags": ({"name": "role_tags"}, {"name": "classification", "head": "tags"}),
     "intent": (
         {"name": "classes", "column": "intent"},
-        {"name": "classification", "head": "intent"},
+        {"name": "classification", "head": "intent", "weight": 0.3},
     ),
     # No voice is in two splits: of those that are heard, recordings are kept back.
     "speaker": (
@@ -76,6 +77,6 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "column": "speaker",
             "splits": {"validation": "train[95%:]", "test": "train[95%:]"},
         },
-        {"name": "classification", "head": "speaker"},
+        {"name": "classification", "head": "speaker", "weight": 0.1},
     ),
 }
