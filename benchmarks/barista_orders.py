@@ -13,6 +13,8 @@ from pathlib import Path
 
 from absl import app, flags
 
+from jasr.corpora.prepared import write_json_lines
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("grammar", "../shared/data/barista/grammar", "Where the grammar lies.")
 flags.DEFINE_string("output", "runs/orders", "Folder to write to.")
@@ -53,11 +55,12 @@ def main(_) -> None:
     phrases = read_phrases(grammar / "barista.json")
     output.mkdir(parents=True, exist_ok=True)
     texts = [text for text in (grammar / "corpus.txt").read_text().splitlines() if text.strip()]
-    with (output / "texts.jsonl").open("w") as file:
-        for number, text in enumerate(texts):
-            row = {"id": f"order-{number:04d}", "text": text, "split": "train"}
-            row |= {"intent": INTENT, "slots": find_slots(text, phrases)}
-            file.write(json.dumps(row) + "\n")
+    rows = (
+        {"id": f"order-{number:04d}", "text": text, "split": "train"}
+        | {"intent": INTENT, "slots": find_slots(text, phrases)}
+        for number, text in enumerate(texts)
+    )
+    write_json_lines(output / "texts.jsonl", rows)
     print(f"wrote {len(texts)} orders to {output / 'texts.jsonl'}")
 
 

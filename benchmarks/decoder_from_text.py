@@ -14,15 +14,12 @@ from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.runs import Run, finish, last_figure, markdown, scores, spread
+from benchmarks.runs import Run, carry_out, last_figure, markdown, scores, spread
 from configs import finetune
 from jasr.corpora.catalogue import open_corpus
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", "runs/decoder_from_text", "Where the trainings' folders lie.")
-flags.DEFINE_string("data_dir", "data", "Where the embedded corpus is prepared.")
-flags.DEFINE_list("seeds", "0,1,2", "Seeds.")
-flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
 
 STEPS = 2000
 LOSS = "validation/loss/cross_entropy"
@@ -71,10 +68,8 @@ def table(runs: Path) -> str:
 
 
 def main(_) -> None:
-    runs = Path(FLAGS.runs).resolve()
-    write_text(runs / "text")
-    finish(list(experiment()), runs, data_dir=FLAGS.data_dir, jobs=FLAGS.jobs)
-    print(table(runs))
+    write_text(Path(FLAGS.runs) / "text")
+    carry_out(experiment(), table, runs=FLAGS.runs)
 
 
 if __name__ == "__main__":

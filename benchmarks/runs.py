@@ -9,14 +9,21 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from absl import flags
 from tqdm import tqdm
 
 from jasr.errors import UserError
+
+# What every experiment is told.
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data_dir", "data", "Where the corpora are prepared.")
+flags.DEFINE_list("seeds", "0,1,2", "Seeds.")
+flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +64,13 @@ class Run:
             if self.heard:
                 said = runs / self.heard / "eval" / "test" / "transcript.jsonl"
                 yield (*evaluate, f"--heard={said}")
+
+
+def carry_out(experiment: Iterable[Run], table: Callable[[Path], str], *, runs: str) -> None:
+    """Finishes the experiment as the flags say, and prints its table."""
+    folder = Path(runs).resolve()
+    finish(list(experiment), folder, data_dir=FLAGS.data_dir, jobs=FLAGS.jobs)
+    print(table(folder))
 
 
 def finish(experiment: Sequence[Run], runs: Path, *, data_dir: str, jobs: int) -> None:

@@ -15,16 +15,13 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks.runs import Run, finish, markdown, scores, spread
+from benchmarks.runs import Run, carry_out, markdown, scores, spread
 from configs.multitask import BALANCERS, ENCODINGS
 
 FLAGS = flags.FLAGS
 PARTS = ("together", "alone", "pipeline", "encodings", "balancers")
 flags.DEFINE_string("runs", "runs/several_tasks", "Where the trainings' folders lie.")
-flags.DEFINE_string("data_dir", "data", "Where the embedded corpus is prepared.")
-flags.DEFINE_list("seeds", "0,1,2", "Seeds.")
 flags.DEFINE_list("parts", ",".join(PARTS), "What is compared.")
-flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
 
 TASKS = ("transcript", "roles", "intent", "speaker")
 TOGETHER = ",".join(TASKS)
@@ -34,7 +31,7 @@ FIGURES = (("transcript", "wer"), ("roles", "f1"), ("intent", "accuracy"), ("spe
 
 def experiment() -> Iterator[Run]:
     for seed in FLAGS.seeds:
-        for name, arguments in _arguments():
+        for name, arguments in _arguments().items():
             flag = f"--config.seed={seed}"
             yield Run(f"{name}-{seed}", f"configs/multitask.py:{arguments}", (flag,))
         if "pipeline" in FLAGS.parts:
@@ -47,7 +44,7 @@ def experiment() -> Iterator[Run]:
             )
 
 
-def _arguments() -> Iterator[tuple[str, str]]:
+def _arguments() -> dict[str, str]:
     """Name of a run and the arguments of its config; one that two parts share comes once."""
     chosen: dict[str, str] = {}
     parts = set(FLAGS.parts)
@@ -61,12 +58,12 @@ def _arguments() -> Iterator[tuple[str, str]]:
         chosen |= {encoding: f"{TOGETHER},{encoding}" for encoding in ENCODINGS}
     if "balancers" in parts:
         chosen |= {balancer: f"{TOGETHER},{balancer}" for balancer in BALANCERS}
-    yield from chosen.items()
+    return chosen
 
 
 def table(runs: Path) -> str:
     rows = {}
-    for name, _ in _arguments():
+    for name in _arguments():
         rows[name] = [_of_seeds(runs, name, task, figure) for task, figure in FIGURES]
     if "pipeline" in FLAGS.parts:
         for title, split in (
@@ -87,9 +84,7 @@ def _of_seeds(runs: Path, name: str, task: str, figure: str, split: str = "test"
 
 
 def main(_) -> None:
-    runs = Path(FLAGS.runs).resolve()
-    finish(list(experiment()), runs, data_dir=FLAGS.data_dir, jobs=FLAGS.jobs)
-    print(table(runs))
+    carry_out(experiment(), table, runs=FLAGS.runs)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 
 from absl import app, flags
 
+from jasr.corpora.prepared import write_json_lines
 from jasr.tasks.frames import ROLES
 from jasr.text.normalizer import normalizer
 
@@ -69,8 +70,7 @@ def main(_) -> None:
         for part, split in parts
         for row in rows(treebank / f"srl_up_english_ewt_{part}.jsonl", split)
     ]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found)
-    (output / "texts.jsonl").write_text(text)
+    write_json_lines(output / "texts.jsonl", found)
     print(f"wrote {len(found)} sentences to {output / 'texts.jsonl'}")
 
 

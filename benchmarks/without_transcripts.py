@@ -15,18 +15,15 @@ from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.runs import Run, finish, last_figure, markdown, scores, spread
+from benchmarks.runs import Run, carry_out, last_figure, markdown, scores, spread
 from configs import finetune, pretrain
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", "runs/without_transcripts", "Where the trainings' folders lie.")
-flags.DEFINE_string("data_dir", "data", "Where the corpora are prepared.")
-flags.DEFINE_list("seeds", "0,1,2", "Seeds.")
 STARTS = ("scratch", *pretrain.OBJECTIVES)
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
-flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
 
 
 def pretraining(objective: str, seed: str, corpus: str) -> Run:
@@ -94,9 +91,7 @@ def table(runs: Path) -> str:
 
 
 def main(_) -> None:
-    runs = Path(FLAGS.runs).resolve()
-    finish(list(experiment()), runs, data_dir=FLAGS.data_dir, jobs=FLAGS.jobs)
-    print(table(runs))
+    carry_out(experiment(), table, runs=FLAGS.runs)
 
 
 if __name__ == "__main__":

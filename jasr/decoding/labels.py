@@ -4,7 +4,6 @@ A method is called as those of `jasr.decoding.methods` are.
 """
 
 import dataclasses
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,9 +11,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jasr.decoding.hypotheses import Hypotheses
+from jasr.decoding.methods import compiled
 from jasr.types import Batch, Padded
-
-_compiled = partial(jax.jit, static_argnames=("self", "model"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +25,7 @@ class ClassArgmax:
     def name(self) -> str:
         return "class-argmax"
 
-    @_compiled
+    @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         encoded = model.apply(variables, batch, method="encode")
         classes: Any = model.apply(variables, encoded, method="classify")
@@ -53,7 +51,7 @@ class TagArgmax:
     def name(self) -> str:
         return f"{self.search.name}, tag-argmax"
 
-    @_compiled
+    @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         found = self.search(model, variables, batch)
         tokens_BN, mask_BN = found.tokens[:, 0], found.mask[:, 0]

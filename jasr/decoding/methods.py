@@ -28,7 +28,7 @@ from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError
 from jasr.types import Batch
 
-_compiled = partial(jax.jit, static_argnames=("self", "model"))
+compiled = partial(jax.jit, static_argnames=("self", "model"))
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CTCGreedy:
     def name(self) -> str:
         return "ctc-greedy"
 
-    @_compiled
+    @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         encoded = model.apply(variables, batch, method="encode")
         logits: Any = model.apply(variables, encoded, method="ctc_logits")
@@ -115,7 +115,7 @@ class AttentionGreedy(_Attention):
     def name(self) -> str:
         return _name("attention-greedy", *self.guards())
 
-    @_compiled
+    @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         limits, arguments = self.search_space(batch)
         step, cache = _decoder(
@@ -149,7 +149,7 @@ class AttentionBeam(_Attention):
         penalty = f"length_penalty={self.length_penalty}"
         return _name("attention-beam", str(self.beam_size), penalty, *self.guards())
 
-    @_compiled
+    @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         limits, arguments = self.search_space(batch)
         step, cache = _decoder(

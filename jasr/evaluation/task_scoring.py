@@ -4,15 +4,41 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
+from jasr.evaluation.recognition import UNREAD
 from jasr.tasks.task import Task
+from jasr.text.bootstrap import bootstrap_interval
 
-RESAMPLES = 1000
+# (id, label, answer) of utterances that could be read.
+Labelled: TypeAlias = Sequence[tuple[str, Any, Any]]
+
+
+def label_answers(task: Task, corpus: Corpus, answers: Sequence[Any]) -> Labelled:
+    """Each answer beside its label; corpus: of utterances that have one for the task."""
+    return [
+        (utterance.id, task.label(utterance), answer)
+        for utterance, answer in zip(corpus.utterances, answers, strict=True)
+        if answer is not UNREAD
+    ]
+
+
+def count_answers(task: Task, labelled: Labelled) -> list[Counter[str]]:
+    """The counts of each utterance."""
+    return [task.count(label, answer) for _, label, answer in labelled]
+
+
+def total(counts: Iterable[Counter[str]]) -> Counter[str]:
+    """The counts of a whole set."""
+    summed: Counter[str] = Counter()
+    for count in counts:
+        summed.update(count)
+    return summed
 
 
 def summarize_answers(
@@ -20,37 +46,24 @@ def summarize_answers(
 ) -> dict[str, Any]:
     """The figures of a set of utterances, and the sums of their counts.
 
-    NAME_low, NAME_high: of the first figure, the middle 95 % under resampling of the utterances
-    (Bisani and Ney 2004).
+    NAME_low, NAME_high: of the first figure, the middle 95 % under resampling of the utterances.
 
     Raises UserError if there is no utterance.
     """
     if not counts:
         raise UserError("no utterance of the split has a label for the task and readable audio")
     first = task.columns[0]
-    low, high = _interval(task, counts)
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
+    sums = total(counts)
+    table = np.array([[count[name] for name in sums] for count in counts])
+    low, high = bootstrap_interval(
+        table,
+        lambda drawn: task.figures(Counter(dict(zip(sums, drawn.tolist(), strict=True))))[first],
+    )
     return {
-        **task.figures(total),
+        **task.figures(sums),
         f"{first}_low": low,
         f"{first}_high": high,
         "utterances": len(counts),
-        "counts": dict(total),
+        "counts": dict(sums),
         "decoding": decoding,
     }
-
-
-def _interval(task: Task, counts: Sequence[Counter[str]]) -> tuple[float, float]:
-    names = sorted({name for count in counts for name in count})
-    table = np.array([[count[name] for name in names] for count in counts])
-    rng = np.random.default_rng(0)
-
-    def figure() -> float:
-        drawn = table[rng.integers(len(table), size=len(table))].sum(axis=0)
-        sums: Mapping[str, int] = Counter(dict(zip(names, drawn.tolist(), strict=True)))
-        return task.figures(sums)[task.columns[0]]
-
-    low, high = np.quantile([figure() for _ in range(RESAMPLES)], [0.025, 0.975])
-    return float(low), float(high)

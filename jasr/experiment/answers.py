@@ -1,15 +1,12 @@
 """What a model says of recordings when it is asked one of its tasks."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from jasr.corpora.corpus import Corpus
 from jasr.decoding.labels import ClassArgmax, TagArgmax
 from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError, nearest
-from jasr.evaluation.recognition import UNREAD
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.tasks import tasks_of
 from jasr.tasks.task import Classified, Tagged, Task, Written, mark
@@ -70,16 +67,6 @@ def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
         )
     search = dataclasses.replace(search, rule=_phrase_rule(task, tokenizer))
     return dataclasses.replace(recognition, method=search, read=read)
-
-
-def count_answers(task: Task, corpus: Corpus, answers: Sequence[Any]) -> Counter[str]:
-    """The counts of all utterances that have a label and could be read."""
-    total: Counter[str] = Counter()
-    for utterance, answer in zip(corpus.utterances, answers, strict=True):
-        label = task.label(utterance)
-        if label is not None and answer is not UNREAD:
-            total.update(task.count(label, answer))
-    return total
 
 
 def _phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:

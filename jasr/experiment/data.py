@@ -52,7 +52,7 @@ def build_targets(meta: Meta) -> Targets:
     if meta.tokenizer is None:
         return NoTargets()
     normalize = normalizer(meta.config["text"]["normalizer"])
-    if meta.config.get("tasks"):
+    if meta.config["tasks"]:
         return TaskTargets(tasks_of(meta), meta.tokenizer, normalize)
     return Transcripts(meta.tokenizer, normalize)
 

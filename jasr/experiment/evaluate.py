@@ -76,7 +76,7 @@ def evaluate_workdir(
             corpus = open_corpus(section, split, data_dir or recognition.meta.data_dir)
         return HeardCorpus(corpus, Path(heard)) if heard else corpus
 
-    if tasks := config.get("tasks"):
+    if tasks := config["tasks"]:
         return evaluate_tasks(
             recognition,
             params,
@@ -147,7 +147,7 @@ def transcribe_files(
     problems: list[Problem] = []
     said: list[dict[str, Any]] = [{"path": path} for path in paths]
     asked: dict[str, tuple[Recognition, Corpus]] = {"text": (recognition, corpus)}
-    if tasks or config.get("tasks"):
+    if tasks or config["tasks"]:
         asked = {
             name: (asking(recognition, name), AskedCorpus(corpus, name, None))
             for name in tasks or config["tasks"]

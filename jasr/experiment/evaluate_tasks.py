@@ -7,7 +7,7 @@ WORKDIR/eval/NAME/summary.json     each task's figures
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,9 @@ from jasr.corpora.corpus import Corpus
 from jasr.corpora.joined import JoinedCorpus
 from jasr.errors import UserError
 from jasr.evaluation.matrices import draw_matrices
-from jasr.evaluation.recognition import UNREAD
 from jasr.evaluation.report import write_report
 from jasr.evaluation.scoring import score_utterance, summarize, write_evaluation
-from jasr.evaluation.task_scoring import summarize_answers
+from jasr.evaluation.task_scoring import Labelled, count_answers, label_answers, summarize_answers
 from jasr.experiment.answers import asking
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.task_relations import gradient_cosines, vector_cosines
@@ -56,12 +55,12 @@ def evaluate_tasks(
         answers, seconds = answering.recognize(
             params, corpus, report=lambda loaded: skipped.add(loaded.problems)
         )
-        labelled = _labelled(tasks[name], corpus, answers)
-        counts = [tasks[name].count(label, answer) for _, label, answer in labelled]
-        figures[name] = summarize_answers(tasks[name], counts, decoding=answering.name)
+        task = tasks[name]
+        labelled = label_answers(task, corpus, answers)
+        counts = count_answers(task, labelled)
+        figures[name] = summarize_answers(task, counts, decoding=answering.name)
         if hosts.is_first():
             _write_answers(folder / f"{name}.jsonl", labelled)
-        task = tasks[name]
         if isinstance(task, Text) and hosts.is_first():
             _write_text_report(
                 folder / name,
@@ -82,18 +81,6 @@ def evaluate_tasks(
         write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         _print(tasks, figures, folder)
     return summary
-
-
-Labelled = Sequence[tuple[str, Any, Any]]
-
-
-def _labelled(task: Task, corpus: Corpus, answers: Sequence[Any]) -> Labelled:
-    """(id, label, answer) of every utterance that could be read."""
-    return [
-        (utterance.id, task.label(utterance), answer)
-        for utterance, answer in zip(corpus.utterances, answers, strict=True)
-        if answer is not UNREAD
-    ]
 
 
 def _write_answers(path: Path, labelled: Labelled) -> None:

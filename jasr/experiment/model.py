@@ -137,8 +137,7 @@ def build_recognizer(
         spec_augment=construct(SpecAugment, augment, "config.model.spec_augment")
         if augment
         else None,
-        # Checkpoints from before there were span masks hold no such section.
-        span_mask=_span_mask(config) if config.get("span_mask") else None,
+        span_mask=_span_mask(config) if config["span_mask"] else None,
         encoder=build_encoder(config),
         decoder=_decoder(config) if decoder else None,
         **heads_of(tasks),

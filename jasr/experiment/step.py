@@ -78,7 +78,7 @@ class TrainingStep:
         boxed = abstract_params(model, first)
         described = build_optimizer(config["optimizer"], num_steps=config["train"]["num_steps"])
         optimizer = described.build(nn.unbox(boxed), nn.get_partition_spec(boxed))
-        objective = build_objective(config["objective"], tuple(config.get("tasks", {})))
+        objective = build_objective(config["objective"], tuple(config["tasks"]))
         balancer = build_balancer(config)
         balance = balancer.init(len(objective.terms)) if balancer else ()
         abstract = abstract_state(

@@ -35,8 +35,7 @@ OF_DATA = ("corpus", "splits", "share")
 def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Task]:
     """The tasks of config.tasks; names: of what each was found to choose from."""
     tasks = {}
-    # Checkpoints from before there were tasks hold no such section.
-    for name, section in config.get("tasks", {}).items():
+    for name, section in config["tasks"].items():
         fields = {key: value for key, value in section.items() if key not in OF_DATA}
         task = construct_named(TASKS, fields, f"config.tasks.{name}")
         found = tuple(names.get(name, ()))

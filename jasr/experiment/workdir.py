@@ -77,15 +77,17 @@ class Meta:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "Meta":
+        config = saved["config"]
+        # Checkpoints from before there were tasks and span masks hold no such sections.
+        model = {"span_mask": {}, **config["model"]}
         return cls(
-            config=saved["config"],
+            config={"tasks": {}, **config, "model": model},
             tokenizer=saved["tokenizer"] and tokenizer_from_dict(saved["tokenizer"]),
             statistics=saved["statistics"],
             plan=saved["plan"],
             rows=saved["rows"],
             data_dir=saved["data_dir"],
             clusters=saved["clusters"],
-            # Checkpoints from before there were tasks hold none.
             tasks=saved.get("tasks", {}),
             base_step=saved["base_step"],
         )

@@ -27,15 +27,19 @@ class CrossEntropy:
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         logits = read_output(outputs, self.output, "cross_entropy")
         target = append_end(batch.targets[self.target], self.end_id)
-        real_BL = target.mask & batch.example_mask[:, None]
-        loss_BL, correct_BL = token_losses(logits.values, target.values, self.label_smoothing)
-        count = jnp.sum(real_BL, dtype=jnp.float32)
-        return Terms(
-            loss=Sum(value=jnp.sum(jnp.where(real_BL, loss_BL, 0)), count=count),
-            metrics={
-                "accuracy": Sum(value=jnp.sum(correct_BL & real_BL, dtype=jnp.float32), count=count)
-            },
-        )
+        return label_terms(logits, target, batch, self.label_smoothing)
+
+
+def label_terms(logits: Padded, target: Padded, batch: Batch, label_smoothing: float) -> Terms:
+    """The loss and "accuracy" of labels [batch, places], counted per real one."""
+    real_BL = target.mask & batch.example_mask[:, None]
+    loss_BL, correct_BL = token_losses(logits.values, target.values, label_smoothing)
+    count = jnp.sum(real_BL, dtype=jnp.float32)
+    correct = jnp.sum(correct_BL & real_BL, dtype=jnp.float32)
+    return Terms(
+        loss=Sum(value=jnp.sum(jnp.where(real_BL, loss_BL, 0)), count=count),
+        metrics={"accuracy": Sum(value=correct, count=count)},
+    )
 
 
 def token_losses(

@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from jasr.text.bootstrap import bootstrap_interval
+
 Operation: TypeAlias = Literal["equal", "substitute", "delete", "insert"]
 
 
@@ -80,20 +82,18 @@ def error_rate_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval (low, high) of the pooled error rate.
 
-    counts: one for each utterance; utterances are what is resampled, since errors within one
-    are not independent (Bisani and Ney 2004). (0, 0) where there is no utterance.
+    counts: one for each utterance, which are what is resampled. (0, 0) where there is none.
     """
     if not counts:
         return 0.0, 0.0
-    errors = np.array([count.errors for count in counts])
-    lengths = np.array([count.length for count in counts])
-    rng = np.random.default_rng(seed)
-    rates = np.empty(resamples)
-    for i in range(resamples):
-        drawn = rng.integers(len(counts), size=len(counts))
-        rates[i] = errors[drawn].sum() / max(lengths[drawn].sum(), 1)
-    low, high = np.quantile(rates, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    table = np.array([[count.errors, count.length] for count in counts])
+    return bootstrap_interval(
+        table,
+        lambda sums: sums[0] / max(sums[1], 1),
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def _count(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:

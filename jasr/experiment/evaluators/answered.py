@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Callable
 
-from jasr.experiment.answers import asking, count_answers
+from jasr.evaluation.task_scoring import count_answers, label_answers, total
+from jasr.experiment.answers import asking
 from jasr.experiment.evaluators.run import Figures, Run
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.tasks import ask, tasks_of
@@ -33,12 +34,14 @@ class Answered:
         def evaluate(state: TrainState) -> Figures:
             figures: Figures = {}
             errors = []
+            params = run.params_of(state)
             for name, (answering, corpus) in asked.items():
-                params = run.params_of(state)
+                task = tasks[name]
                 answers, _ = answering.recognize(params, corpus, run.report)
-                found = tasks[name].figures(count_answers(tasks[name], corpus, answers))
+                counts = count_answers(task, label_answers(task, corpus, answers))
+                found = task.figures(total(counts))
                 figures |= {f"{name}/{figure}": value for figure, value in found.items()}
-                errors.append(found[tasks[name].columns[0]])
+                errors.append(found[task.columns[0]])
             return figures | {"error": sum(errors) / len(errors)}
 
         return evaluate
