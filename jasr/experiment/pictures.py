@@ -62,16 +62,14 @@ def _look(
 
     @functools.partial(jax.jit, out_shardings=recognition.placement.replicated)
     def look(params: Any, batch: Batch) -> Any:
-        outputs, looked = model.apply(
-            {"params": params}, batch, train=False, mutable=["intermediates"]
-        )
+        outputs, looked = model.apply({"params": params}, batch, train=False, mutable="attention")
         ctc = outputs.get("ctc")
         posteriors = None if ctc is None else Padded(jax.nn.softmax(ctc.values), ctc.mask)
         # [layers, B, heads, tokens, frames]: the last layer, its heads averaged.
         attention = [
             jnp.mean(weights[-1], axis=1)
             for path, weights in jax.tree_util.tree_leaves_with_path(looked)
-            if "attention" in path_of(path).split("/")
+            if "cross_attention" in path_of(path).split("/")
         ]
         return model.log_mel(batch.audio), posteriors, attention[0] if attention else None
 

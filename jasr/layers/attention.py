@@ -73,12 +73,18 @@ def _library_attention(
 def attention_weights(
     query: Float[Array, "batch queries heads head_dim"],
     key: Float[Array, "batch keys heads head_dim"],
-    key_mask: Bool[Array, "batch keys"],
+    key_mask: Bool[Array, "batch keys"] | None = None,
+    bias: Float[Array, "heads queries keys"] | None = None,
+    *,
+    causal: bool = False,
 ) -> Float[Array, "batch heads queries keys"]:
-    """The float32 weights themselves, to look at."""
+    """The float32 weights of `attention` themselves, to look at or to learn from."""
     logits = jnp.einsum("bthd,bshd->bhts", query, key, preferred_element_type=jnp.float32)
-    logits = jnp.where(key_mask[:, None, None], logits * query.shape[-1] ** -0.5, -jnp.inf)
-    return jax.nn.softmax(logits, where=key_mask[:, None, None])
+    logits = logits * query.shape[-1] ** -0.5 + (0.0 if bias is None else bias)
+    allowed = jnp.ones((), bool) if key_mask is None else key_mask[:, None, None]
+    if causal:
+        allowed &= jnp.tri(*logits.shape[-2:], dtype=bool)
+    return jax.nn.softmax(jnp.where(allowed, logits, -jnp.inf), where=allowed)
 
 
 class MultiHeadAttention(nn.Module):
@@ -87,6 +93,9 @@ class MultiHeadAttention(nn.Module):
     Keys and values are an argument of their own, so that they can be kept between calls. The
     keys' projection has no bias: it would shift all logits of a query alike.
     Whisper's arrangement; Vaswani et al. 2017, section 3.2.2.
+
+    Whoever makes the collection "attention" mutable finds the float32 weights in it, under
+    "weights", [batch, heads, queries, keys]: to look at, or for another model to learn from.
     """
 
     num_heads: int
@@ -123,8 +132,12 @@ class MultiHeadAttention(nn.Module):
     ) -> Float[Array, "batch queries embed"]:
         """keys_values: from `keys_values`, [batch, keys, heads, head_dim] each."""
         keys, values = keys_values
+        query = self.queries(x, relations)
+        if self.is_mutable_collection("attention") and not self.is_initializing():
+            weights = attention_weights(query, keys, key_mask, relations.bias, causal=causal)
+            self.sow("attention", "weights", weights)
         attended = attention(
-            self.queries(x, relations),
+            query,
             keys,
             values,
             key_mask=key_mask,

@@ -48,7 +48,7 @@ def stack(
         # A loop's body is not merged with its gradient's, so nothing needs to prevent it.
         layer = nn.remat(layer, policy=saved, prevent_cse=False, static_argnums=(3,))
     loop = {
-        "variable_axes": {"params": 0, "intermediates": 0},
+        "variable_axes": {"params": 0, "intermediates": 0, "attention": 0},
         "split_rngs": {"params": True, "dropout": True},
         "length": num_layers,
         "unroll": unroll,

@@ -7,7 +7,7 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float
 
-from jasr.layers.attention import MultiHeadAttention, attention_weights
+from jasr.layers.attention import MultiHeadAttention
 from jasr.layers.choices import choose
 from jasr.layers.dropout import Dropout, drop_layer
 from jasr.layers.feed_forward import FeedForward
@@ -95,7 +95,6 @@ class DecoderLayer(nn.Module):
         if encoded is not None:
             y = self.residual.enter(x, self.cross_attention_norm)
             keys_values = self.cross_attention.keys_values(encoded.values)
-            self._show_attention(y, keys_values[0], encoded.mask)
             y = self.cross_attention(y, keys_values, key_mask=encoded.mask)
             x = self.residual.leave(x, self.drop(y, train=train), self.cross_attention_norm)
 
@@ -149,8 +148,3 @@ class DecoderLayer(nn.Module):
 
     def _modulated(self, x: Array, context: TextContext | StepContext) -> Array:
         return x if context.condition is None else self.modulation(x, context.condition)
-
-    def _show_attention(self, y: Array, keys: Array, key_mask: Array) -> None:
-        if self.is_mutable_collection("intermediates"):
-            query = self.cross_attention.queries(y)
-            self.sow("intermediates", "attention", attention_weights(query, keys, key_mask))

@@ -53,8 +53,8 @@ class TransformerDecoder(nn.Module):
     max_tokens: the most tokens read, the start token counted; binds learned positions only.
     The other fields are as in `Encoder`.
 
-    Whoever makes the collection "intermediates" mutable finds in it, as layers/attention, the
-    float32 weights of cross-attention, [layers, B, heads, tokens, frames].
+    Whoever makes the collection "attention" mutable finds in it the weights of
+    layers/self_attention and layers/cross_attention, with a leading "layers" axis.
     """
 
     num_layers: int

@@ -121,6 +121,9 @@ def test_weights_to_look_at_are_those_used():
     np.testing.assert_allclose(
         np.einsum("bhts,bshd->bthd", weights, VALUE), by_the_equation(MASK, 0, False), atol=1e-5
     )
+    causal = attention_weights(jnp.array(KEY), jnp.array(KEY), causal=True)
+    np.testing.assert_allclose(causal.sum(-1), 1, atol=1e-6)
+    assert not np.triu(causal, 1).any()
 
 
 def test_softmax_is_in_float32():

@@ -93,9 +93,12 @@ def test_too_many_tokens_for_learned_positions():
 
 def test_attention_can_be_looked_at():
     case = Case()
-    look = functools.partial(case.decoder.apply, train=False, mutable="intermediates")
+    look = functools.partial(case.decoder.apply, train=False, mutable="attention")
     _, variables = quick_jit(look)(case.variables, case.x, case.encoded)
-    (weights_LBHTS,) = variables["intermediates"]["layers"]["attention"]
+    layers = variables["attention"]["layers"]
+    (weights_LBHTS,) = layers["cross_attention"]["weights"]
     assert weights_LBHTS.shape == (2, 2, 2, NUM_TOKENS, NUM_FRAMES)
     np.testing.assert_allclose(weights_LBHTS.sum(-1), 1, atol=1e-5)
     assert not weights_LBHTS[:, 1, :, :, 4:].any()
+    (weights_LBHTT,) = layers["self_attention"]["weights"]
+    assert not np.triu(weights_LBHTT, 1).any()
