@@ -5,20 +5,20 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jasr.corpora.corpus import Corpus, Problem, Utterance
+from jasr.corpora.corpus import Corpus, Utterance
+from jasr.corpora.view import CorpusView
 
 
-class PartOfCorpus(Corpus):
+class PartOfCorpus(CorpusView):
     """The utterances from one per cent to another, in order; the first of them at least.
 
     A prepared corpus lies in an order drawn once, by ids: its first part is a sample of it.
     """
 
     def __init__(self, whole: Corpus, percent: range):
-        self.whole, self.percent = whole, percent
-        self.name = whole.name
+        super().__init__(whole)
+        self.percent = percent
         self.split = f"{whole.split}[{percent.start}%:{percent.stop}%]"
-        self.sample_rate = whole.sample_rate
 
     def __reduce__(self):
         return PartOfCorpus, (self.whole, self.percent)
@@ -29,8 +29,9 @@ class PartOfCorpus(Corpus):
         return self.whole.utterances[self._start : stop]
 
     @property
-    def problems(self) -> Sequence[Problem]:
-        return self.whole.problems
+    def passes(self) -> Float[np.ndarray, " utterances"] | None:
+        passes = self.whole.passes
+        return None if passes is None else passes[self._start : self._start + len(self)]
 
     def read(self, index: int) -> Float[np.ndarray, " samples"]:
         return self.whole.read(self._start + index)

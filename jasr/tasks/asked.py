@@ -7,7 +7,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from jasr.corpora.corpus import Corpus, Problem, Utterance
+from jasr.corpora.corpus import Corpus, Utterance
+from jasr.corpora.view import CorpusView
 from jasr.tasks.task import Task
 
 
@@ -18,15 +19,15 @@ class Asked(Utterance):
     task: str = ""
 
 
-class AskedCorpus(Corpus):
+class AskedCorpus(CorpusView):
     """The utterances of a corpus for one task, named `task`.
 
     labelled: the task itself, to keep those alone that have a label; None to keep all.
     """
 
     def __init__(self, whole: Corpus, task: str, labelled: Task | None):
-        self.whole, self.task, self.labelled = whole, task, labelled
-        self.name, self.split, self.sample_rate = whole.name, whole.split, whole.sample_rate
+        super().__init__(whole)
+        self.task, self.labelled = task, labelled
 
     def __reduce__(self):
         return AskedCorpus, (self.whole, self.task, self.labelled)
@@ -35,10 +36,6 @@ class AskedCorpus(Corpus):
     def utterances(self) -> Sequence[Utterance]:
         whole = self.whole.utterances
         return [Asked(**vars(whole[place]), task=self.task) for place in self._places]
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        return self.whole.problems
 
     @property
     def passes(self) -> Float[np.ndarray, " utterances"] | None:

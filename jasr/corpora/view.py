@@ -1,0 +1,31 @@
+"""A corpus seen differently: what a view does not change is the whole's."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.corpora.corpus import Corpus, Problem, Utterance
+
+
+class CorpusView(Corpus):
+    """Another corpus, until a subclass says otherwise."""
+
+    def __init__(self, whole: Corpus):
+        self.whole = whole
+        self.name, self.split, self.sample_rate = whole.name, whole.split, whole.sample_rate
+
+    @property
+    def utterances(self) -> Sequence[Utterance]:
+        return self.whole.utterances
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self.whole.problems
+
+    @property
+    def passes(self) -> Float[np.ndarray, " utterances"] | None:
+        return self.whole.passes
+
+    def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        return self.whole.read(index)
