@@ -30,7 +30,8 @@ def get_config(arg: str = "") -> ConfigDict:
     config.splits.train = "train[:95%]"
     add_decoder(config.model, num_layers=2)
     config.model.task_encoding = next((word for word in ENCODINGS if word in words), "add")
-    # The heads learn when the encoder has; the more the others weigh, the later that is.
+    # The heads learn when the encoder has, from CTC over all rows; the more the others weigh, the
+    # later that is.
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 1.0}})
     config.optimizer.algorithm = "muon"
     config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
@@ -60,14 +61,15 @@ def get_config(arg: str = "") -> ConfigDict:
     return config
 
 
-WRITTEN = {"name": "cross_entropy", "label_smoothing": 0.1, "weight": 0.5}
-# Each task, and what it is learned by.
+WRITTEN = {"name": "cross_entropy", "label_smoothing": 0.1}
+# Each task, and what it is learned by. CTC transcribes every row, so that of roles, which only
+# their own rows teach, there are the most.
 TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "transcript": ({"name": "text"}, WRITTEN),
-    "roles": ({"name": "semantic_roles"}, WRITTEN),
-    "tags": ({"name": "role_tags"}, {"name": "classification", "head": "tags"}),
+    "transcript": ({"name": "text", "share": 0.25}, {**WRITTEN, "weight": 0.5}),
+    "roles": ({"name": "semantic_roles", "share": 0.5}, WRITTEN),
+    "tags": ({"name": "role_tags", "share": 0.25}, {"name": "classification", "head": "tags"}),
     "intent": (
-        {"name": "classes", "column": "intent"},
+        {"name": "classes", "column": "intent", "share": 0.25},
         {"name": "classification", "head": "intent", "weight": 0.3},
     ),
     # No voice is in two splits: of those that are heard, recordings are kept back.
@@ -75,6 +77,7 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {
             "name": "classes",
             "column": "speaker",
+            "share": 0.25,
             "splits": {"validation": "train[95%:]", "test": "train[95%:]"},
         },
         {"name": "classification", "head": "speaker", "weight": 0.1},
