@@ -17,7 +17,14 @@ def get_defaults() -> ConfigDict:
     # Of kind "mixture": for each part, by its name, its kind, options, folder in --source, and how
     # often an epoch goes over it: passes, in eighths.
     config.corpus.parts = ConfigDict()
-    config.splits = ConfigDict({"train": "train", "validation": "validation"})
+    # untranscribed: recordings to learn from beside those of train, their own text never seen.
+    config.splits = ConfigDict({"train": "train", "validation": "validation", "untranscribed": ""})
+    # What launch.label says a recogniser heard in them; without a path they have no text. Of it are
+    # believed so many hypotheses a recording, of such a confidence, if a second recogniser agrees
+    # (one less the word error rate).
+    config.labels = ConfigDict(
+        {"path": "", "min_confidence": 0.0, "min_agreement": 0.0, "hypotheses": 1}
+    )
 
     # A corpus and a split of it whose texts are shown in place of the recordings' own, in no order
     # that would pair them; empty for none.
@@ -31,12 +38,13 @@ def get_defaults() -> ConfigDict:
     # Where no shares are given: 1 mixes tasks as their rows are, the higher the more evenly.
     config.mixing_temperature = 1.0
 
-    # tokenizer: character, byte, bpe or unigram (vocab_size is for the last two), or init, that of
-    # the training that config.init names.
+    # tokenizer: character, byte, bpe or unigram (vocab_size is for the last two), or init or
+    # teacher, that of the training that config.init or config.teacher names.
     # normalizer: applied to every transcript before training and scoring.
     config.text = ConfigDict({"tokenizer": "character", "vocab_size": 0, "normalizer": "basic-v1"})
 
     # A batch holds batch_seconds of audio, padding included, in one of num_buckets shapes.
+    # needs_text: whether recordings without a transcript are left out.
     config.data = ConfigDict(
         {
             "min_seconds": 0.1,
@@ -45,6 +53,7 @@ def get_defaults() -> ConfigDict:
             "num_buckets": 12,
             "max_tokens": 448,
             "num_workers": 0,
+            "needs_text": True,
         }
     )
     config.data.augment = ConfigDict(
@@ -53,6 +62,9 @@ def get_defaults() -> ConfigDict:
 
     config.model = ctc_transformer()
     config.objective = ConfigDict({"ctc": {"name": "ctc", "weight": 1.0}})
+
+    # Trained models to learn from, and how (jasr/experiment/teachers.py); empty for none.
+    config.teacher = ConfigDict()
 
     # What finds how much the terms of the objective count, beside their weights: uncertainty,
     # grad_norm or pcgrad, and its fields; empty for the weights alone.

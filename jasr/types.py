@@ -100,6 +100,24 @@ def example_keys(key: jax.Array, batch: Batch) -> jax.Array:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, batch.example_ids)
 
 
+def split_rows(tree: Any, parts: int) -> Any:
+    """A batch, or whatever has a row an example, as [parts, rows / parts, ...].
+
+    Part i takes every parts-th row from i, which leaves each device its own rows where they are
+    split over devices.
+    """
+
+    def split(rows: jax.Array) -> jax.Array:
+        return jnp.swapaxes(rows.reshape(-1, parts, *rows.shape[1:]), 0, 1)
+
+    return jax.tree.map(split, tree)
+
+
+def join_rows(tree: Any) -> Any:
+    """What `split_rows` split, [parts, rows / parts, ...], as [rows, ...]."""
+    return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1).reshape(-1, *x.shape[2:]), tree)
+
+
 def path_of(path: tuple[Any, ...]) -> str:
     """A leaf's path in a tree as one string, "encoder/layers/attention/query/kernel"."""
     return jax.tree_util.keystr(path, simple=True, separator="/")

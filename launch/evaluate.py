@@ -21,6 +21,12 @@ _DECODING = flags.DEFINE_string(
 _HEARD = flags.DEFINE_string(
     "heard", None, "For a model that reads transcripts: those in WORKDIR/eval/SPLIT/TASK.jsonl."
 )
+_NOISE_DB = flags.DEFINE_list(
+    "noise_db", [], "Noise over the recordings, lowest and highest ratio to it in dB: 0,10"
+)
+_WEIGHTS = flags.DEFINE_enum(
+    "weights", "float32", ("float32", "int8"), "What the parameters are kept in."
+)
 
 
 def main(_) -> None:
@@ -35,6 +41,8 @@ def main(_) -> None:
             data_dir=_DATA_DIR.value,
             decoding=_DECODING.value,
             heard=_HEARD.value,
+            noise_db=[float(ratio) for ratio in _NOISE_DB.value],
+            weights=_WEIGHTS.value,
         )
 
 

@@ -13,7 +13,7 @@ _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a ste
 
 
 def main(_) -> None:
-    from jasr.experiment.evaluate import merge_workdir
+    from jasr.experiment.trained import merge_workdir
 
     print(merge_workdir(_WORKDIR.value, _OUTPUT.value, checkpoint=_CHECKPOINT.value))
 

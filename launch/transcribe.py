@@ -20,6 +20,9 @@ _DECODING = flags.DEFINE_string(
 )
 _TASK = flags.DEFINE_list("task", [], "Of a model of several: which of them; all if not given.")
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object a line.")
+_WEIGHTS = flags.DEFINE_enum(
+    "weights", "float32", ("float32", "int8"), "What the parameters are kept in."
+)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -31,6 +34,7 @@ def main(arguments: Sequence[str]) -> None:
         checkpoint=_CHECKPOINT.value,
         decoding=_DECODING.value,
         tasks=_TASK.value,
+        weights=_WEIGHTS.value,
     )
     for one in said:
         print(json.dumps(one, ensure_ascii=False) if _JSON.value else _readable(one))

@@ -7,6 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from jasr.corpora.corpus import Corpus, Utterance
 from jasr.corpora.view import CorpusView
 from jasr.errors import UserError
@@ -16,26 +19,37 @@ from jasr.errors import UserError
 class Trust:
     """What is believed of what was heard.
 
-    min_confidence:   of the recogniser, from 0 to 1.
-    max_disagreement: word error rate of a second recogniser against it.
+    min_confidence: of the recogniser in it, from 0 to 1.
+    min_agreement:  of a second recogniser with it, one less the word error rate.
+    hypotheses:     how many of those that it found for a recording, each a transcript of its own.
     """
 
     min_confidence: float = 0.0
-    max_disagreement: float = float("inf")
+    min_agreement: float = 0.0
+    hypotheses: int = 1
 
-    def believes(self, row: Mapping[str, Any]) -> bool:
-        """Raises KeyError where the row does not say what is asked for."""
-        return (self.min_confidence <= 0 or row["confidence"] >= self.min_confidence) and (
-            self.max_disagreement == float("inf") or row["disagreement"] <= self.max_disagreement
-        )
+    def texts(self, row: Mapping[str, Any]) -> list[str | None]:
+        """The transcripts of a row, best first; None where nothing is believed.
+
+        Raises KeyError where the row does not say what is asked for.
+        """
+        found = [(row["answer"], row["confidence"] if self.min_confidence > 0 else 1.0)]
+        if self.hypotheses > 1:
+            others = row["hypotheses"][: self.hypotheses]
+            found = [(other["text"], other["confidence"]) for other in others]
+        if self.min_agreement > 0 and row["agreement"] < self.min_agreement:
+            return [None]
+        believed = [str(text) for text, sure in found if sure >= self.min_confidence]
+        return [*believed] or [None]
 
 
 class HeardCorpus(CorpusView):
     """The utterances of a corpus with other transcripts, and their own labels.
 
     path:  JSON lines with "id" and "answer", as launch.evaluate writes them of a task of text, and
-           with "confidence" and "disagreement", as launch.label does.
-    trust: an utterance of which it does not believe what was heard has no transcript.
+           with "confidence", "hypotheses" and "agreement", as launch.label does.
+    trust: an utterance of which it believes nothing has no transcript; one of which it believes
+           several stands there as often.
 
     Raises UserError, at first use, for a file that is no such thing or lacks an utterance.
     """
@@ -47,23 +61,40 @@ class HeardCorpus(CorpusView):
     def __reduce__(self):
         return HeardCorpus, (self.whole, self.path, self.trust)
 
-    @cached_property
+    @property
     def utterances(self) -> Sequence[Utterance]:
+        return self._rows[1]
+
+    @property
+    def passes(self) -> Float[np.ndarray, " utterances"] | None:
+        passes = self.whole.passes
+        return None if passes is None else passes[self._rows[0]]
+
+    def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        return self.whole.read(self._rows[0][index])
+
+    @cached_property
+    def _rows(self) -> tuple[list[int], list[Utterance]]:
+        """Places in the whole, and what stands there."""
         heard = self._heard()
-        absent = [u.id for u in self.whole.utterances if u.id not in heard]
+        utterances = self.whole.utterances
+        absent = [u.id for u in utterances if u.id not in heard]
         if absent:
             raise UserError(
                 f"{self.path} says nothing of {len(absent)} utterances of {self.split!r}, "
                 f"{absent[0]!r} among them: have the recogniser hear the same split"
             )
-        return [dataclasses.replace(u, text=heard[u.id]) for u in self.whole.utterances]
+        rows = [
+            (place, dataclasses.replace(utterance, text=text))
+            for place, utterance in enumerate(utterances)
+            for text in heard[utterance.id]
+        ]
+        return [place for place, _ in rows], [utterance for _, utterance in rows]
 
-    def _heard(self) -> dict[str, str | None]:
+    def _heard(self) -> dict[str, list[str | None]]:
         try:
             rows = [json.loads(line) for line in self.path.read_text().splitlines()]
-            return {
-                row["id"]: str(row["answer"]) if self.trust.believes(row) else None for row in rows
-            }
+            return {row["id"]: self.trust.texts(row) for row in rows}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.path} cannot be read ({error}): expected JSON lines with id and answer, "

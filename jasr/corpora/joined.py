@@ -14,7 +14,8 @@ from jasr.corpora.corpus import Corpus, Problem, Utterance
 class JoinedCorpus(Corpus):
     """The utterances of its parts, one part after the other; all at one sample rate.
 
-    passes: how often an epoch goes over each part; once where it is not said.
+    passes: how often an epoch goes over each part, as often as the part itself says where it is
+            not said.
     """
 
     def __init__(self, parts: Sequence[Corpus], passes: Sequence[float] | None = None):
@@ -33,9 +34,11 @@ class JoinedCorpus(Corpus):
 
     @property
     def passes(self) -> Float[np.ndarray, " utterances"] | None:
-        if self._passes is None:
+        if self._passes is None and all(part.passes is None for part in self.parts):
             return None
-        return np.repeat(np.asarray(self._passes), [len(part) for part in self.parts])
+        own = [np.ones(len(part)) if part.passes is None else part.passes for part in self.parts]
+        times = self._passes or (1.0,) * len(own)
+        return np.concatenate([time * passes for time, passes in zip(times, own, strict=True)])
 
     @cached_property
     def problems(self) -> Sequence[Problem]:

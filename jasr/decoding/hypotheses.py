@@ -1,6 +1,7 @@
 """What a search finds, and the step function it searches over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from flax import struct
@@ -20,6 +21,14 @@ class Hypotheses:
     tokens: Any
     mask: Any
     scores: Any
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One of an utterance's: its tokens, with no start or end, and its score."""
+
+    tokens: Sequence[int]
+    score: float
 
 
 @runtime_checkable

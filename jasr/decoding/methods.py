@@ -8,10 +8,12 @@ recogniser that it needs:
     start_cache(encoded, beam_size=, max_tokens=) -> cache         attention
     decode_step(tokens_BK, cache) -> (logits_BKV, cache)           attention
 
+Its `confidence` in a hypothesis is from 0 to 1, comparable between methods and lengths.
 The call is one compiled program per method, model and shape of the batch. Rows that only
 fill the batch are not searched.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,10 +22,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jasr.decoding.beam_search import beam_search
+from jasr.decoding.beam_search import beam_search, length_divisor
 from jasr.decoding.ctc_greedy import ctc_greedy
 from jasr.decoding.greedy_search import greedy_search
-from jasr.decoding.hypotheses import Hypotheses
+from jasr.decoding.hypotheses import Hypotheses, Hypothesis
 from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError
 from jasr.types import Batch
@@ -40,6 +42,9 @@ class CTCGreedy:
     @property
     def name(self) -> str:
         return "ctc-greedy"
+
+    def confidence(self, found: Hypothesis) -> float:
+        return _per_token(found.score, found)
 
     @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
@@ -81,6 +86,9 @@ class _Attention:
                 f"decoding: max_tokens_per_second is {self.max_tokens_per_second}; it must be "
                 f"above 0 and at most the sample rate, {self.sample_rate}"
             )
+
+    def confidence(self, found: Hypothesis) -> float:
+        return _per_token(found.score, found)
 
     def guards(self) -> list[str]:
         """What the method's name says of the guards that are on."""
@@ -149,6 +157,12 @@ class AttentionBeam(_Attention):
         penalty = f"length_penalty={self.length_penalty}"
         return _name("attention-beam", str(self.beam_size), penalty, *self.guards())
 
+    def confidence(self, found: Hypothesis) -> float:
+        num_read = jnp.asarray(len(found.tokens) + 1)
+        return _per_token(
+            found.score * float(length_divisor(num_read, exponent=self.length_penalty)), found
+        )
+
     @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         limits, arguments = self.search_space(batch)
@@ -178,6 +192,11 @@ def _decoder(
         variables, encoded, beam_size=beam_size, max_tokens=max_tokens + 1, method="start_cache"
     )
     return partial(model.apply, variables, method="decode_step"), cache
+
+
+def _per_token(log_probability: float, found: Hypothesis) -> float:
+    """The geometric mean of its tokens' probabilities, end included: from 0 to 1."""
+    return math.exp(log_probability / (len(found.tokens) + 1))
 
 
 def _ceil_divide(value: Any, divisor: int) -> Any:

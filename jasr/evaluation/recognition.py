@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jasr.corpora.corpus import Utterance
-from jasr.decoding.hypotheses import Hypotheses
+from jasr.decoding.hypotheses import Hypotheses, Hypothesis
 from jasr.evaluation.scoring import UtteranceScore, score_utterance
 from jasr.pipeline.loader import LoadedBatch
 from jasr.sharding.hosts import whole
@@ -26,14 +26,14 @@ def recognize(
     *,
     decode: Callable[[Any, Batch], Hypotheses],
     place: Callable[[Batch], Batch],
-    read: Callable[[Sequence[Sequence[int]]], Any],
+    read: Callable[[Sequence[Hypothesis]], Any],
     num_utterances: int,
     report: Callable[[LoadedBatch], None],
 ) -> tuple[list[Any], float]:
     """What is read of each utterance's hypotheses, and the seconds decoding took.
 
     decode: (params, batch) -> Hypotheses, compiled.
-    read:   tokens of the hypotheses, best first -> an answer.
+    read:   hypotheses, best first -> an answer.
     UNREAD stands for an utterance that no batch held, because it could not be read.
     """
     answers: list[Any] = [UNREAD] * num_utterances
@@ -44,10 +44,14 @@ def recognize(
         batch = place(loaded.batch)
         hypotheses = decode(params, batch)
         tokens, mask = whole(hypotheses.tokens), whole(hypotheses.mask)
+        scores = whole(hypotheses.scores)
         seconds += time.perf_counter() - start
         ids, is_real = whole(batch.example_ids), whole(batch.example_mask)
         for row in np.flatnonzero(is_real):
-            found = [t[m].tolist() for t, m in zip(tokens[row], mask[row], strict=True)]
+            found = [
+                Hypothesis(t[m].tolist(), float(score))
+                for t, m, score in zip(tokens[row], mask[row], scores[row], strict=True)
+            ]
             answers[ids[row]] = read(found)
     return answers, seconds
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from jasr.decoding.hypotheses import Hypothesis
 from jasr.decoding.labels import ClassArgmax, TagArgmax
 from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError, nearest
@@ -12,8 +13,8 @@ from jasr.experiment.tasks import tasks_of
 from jasr.tasks.task import Classified, Tagged, Task, Written, mark
 from jasr.text.tokenizer import Tokenizer
 
-# Tokens of the hypotheses of an utterance, best first.
-Hypotheses: TypeAlias = Sequence[Sequence[int]]
+# Those of an utterance, best first.
+Hypotheses: TypeAlias = Sequence[Hypothesis]
 
 
 def asking(recognition: Recognition, name: str) -> Recognition:
@@ -35,7 +36,7 @@ def asking(recognition: Recognition, name: str) -> Recognition:
 
 def _choosing(recognition: Recognition, name: str, task: Classified) -> Recognition:
     def read(found: Hypotheses) -> Any:
-        return task.names[found[0][0]]
+        return task.names[found[0].tokens[0]]
 
     return dataclasses.replace(recognition, method=ClassArgmax(name), read=read)
 
@@ -44,7 +45,7 @@ def _tagging(recognition: Recognition, name: str, task: Tagged) -> Recognition:
     tokenizer = recognition.tokenizer
 
     def read(found: Hypotheses) -> Any:
-        tokens, tags = found
+        tokens, tags = (one.tokens for one in found)
         words = _words(tokenizer, tokens)
         return task.read([word for word, _ in words], [task.names[tags[at]] for _, at in words])
 
@@ -55,7 +56,7 @@ def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
     tokenizer, search = recognition.tokenizer, recognition.method
 
     def read(found: Hypotheses) -> Any:
-        return task.read(tokenizer.decode(found[0]))
+        return task.read(tokenizer.decode(found[0].tokens))
 
     if not task.names:
         return dataclasses.replace(recognition, read=read)

@@ -43,10 +43,12 @@ class ClusterConfig:
     by:          "cepstra", or "layer" of another training's encoder.
     workdir, checkpoint, layer: of that training; layers are counted from 1.
     split: of the corpus, whose audio k-means sees; that which is trained on if empty.
+    num_codebooks: each of what those before it leave over.
     sample_frames: how many frames, drawn from that audio.
     """
 
     num_clusters: int
+    num_codebooks: int = 1
     by: str = "cepstra"
     workdir: str = ""
     checkpoint: str = "last"
@@ -79,7 +81,7 @@ def describe(
         log_mel = build_log_mel(config["model"]["log_mel"], statistics)
         stride = stem_stride(config["model"]["encoder"]["stem"])
         description: Description = Cepstra(log_mel, stride)
-        return Clusters(description, chosen.num_clusters), {}
+        return Clusters(description, chosen.num_clusters, chosen.num_codebooks), {}
     with contextlib.closing(
         open_checkpoints(chosen.workdir, "config.clusters.workdir")
     ) as checkpoints:
@@ -95,14 +97,12 @@ def describe(
         )
     log_mel = build_log_mel(meta.config["model"]["log_mel"], meta.statistics)
     description = TeacherLayer(log_mel, encoder, chosen.layer)
-    return Clusters(description, chosen.num_clusters), {"teacher": jax.device_get(params)}
+    clusters = Clusters(description, chosen.num_clusters, chosen.num_codebooks)
+    return clusters, {"teacher": jax.device_get(params)}
 
 
 def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     """Finds the clusters of a config's training audio, unless they are there; says what it did."""
-    # It takes a second to import, which only this needs.
-    from sklearn.cluster import MiniBatchKMeans
-
     path = _path(config, data_dir)
     if path.exists():
         return f"already prepared: {path}"
@@ -114,13 +114,29 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     # One scale for all: features that vary most are to count most.
     mean = frames.mean(axis=0)
     std = np.sqrt(np.mean((frames - mean) ** 2)) + 1e-6
-    found = MiniBatchKMeans(
-        chosen.num_clusters, batch_size=10_000, n_init=5, random_state=chosen.seed
-    ).fit((frames - mean) / std)
+    centroids = _find_centroids((frames - mean) / std, chosen)
     buffer = io.BytesIO()
-    np.savez(buffer, mean=mean, std=std, centroids=found.cluster_centers_.astype(np.float32))
+    np.savez(buffer, mean=mean, std=std, centroids=centroids)
     write_whole(path, buffer.getvalue())
-    return f"prepared {path}: {chosen.num_clusters} clusters of {len(frames):,} frames"
+    books = f"{chosen.num_codebooks} times " if chosen.num_codebooks > 1 else ""
+    return f"prepared {path}: {books}{chosen.num_clusters} clusters of {len(frames):,} frames"
+
+
+def _find_centroids(
+    left: Float[np.ndarray, "frames features"], chosen: ClusterConfig
+) -> Float[np.ndarray, "codebooks clusters features"]:
+    """By k-means, of what is left over each time."""
+    # It takes a second to import, which only this needs.
+    from sklearn.cluster import MiniBatchKMeans
+
+    codebooks = []
+    for number in range(chosen.num_codebooks):
+        found = MiniBatchKMeans(
+            chosen.num_clusters, batch_size=10_000, n_init=5, random_state=chosen.seed + number
+        ).fit(left)
+        codebooks.append(found.cluster_centers_.astype(np.float32))
+        left = left - codebooks[-1][found.predict(left)]
+    return np.stack(codebooks)
 
 
 def load_clusters(
@@ -136,8 +152,8 @@ def load_clusters(
         content = path.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             variables = {name: arrays[name] for name in ARRAYS}
-        if variables["centroids"].shape[1:] != (num_features,):
-            raise ValueError(f"they are not of {num_features} features")
+        if variables["centroids"].ndim != 3 or variables["centroids"].shape[2] != num_features:
+            raise ValueError(f"they are not codebooks of {num_features} features")
     except FileNotFoundError:
         raise UserError(
             f"the clusters are not prepared at {path}: run python -m launch.prepare "

@@ -106,7 +106,13 @@ def train_plan(
     selection = (
         select_audio(corpus, **lengths)
         if isinstance(targets, NoTargets)
-        else select_usable(corpus, targets, **lengths, max_tokens=config["max_tokens"])
+        else select_usable(
+            corpus,
+            targets,
+            **lengths,
+            max_tokens=config["max_tokens"],
+            needs_text=config["needs_text"],
+        )
     )
     passes = None if corpus.passes is None else corpus.passes[selection.indices]
     return order(config, selection, seed=seed, multiple_of=multiple_of, passes=passes)

@@ -23,6 +23,7 @@ from jasr.experiment.recognition import Recognition
 from jasr.experiment.task_relations import gradient_cosines, vector_cosines
 from jasr.experiment.tasks import tasks_of
 from jasr.files import write_whole
+from jasr.models.int8 import dequantized
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
 from jasr.tasks.asked import AskedCorpus
@@ -72,8 +73,8 @@ def evaluate_tasks(
             )
     summary = {"step": step, "tasks": figures}
     rows = recognition.batches(JoinedCorpus(list(asked.values())))
-    matrices = {"gradients, cosines": gradient_cosines(recognition, params, rows)}
-    vectors = vector_cosines(recognition, params)
+    matrices = {"gradients, cosines": gradient_cosines(recognition, dequantized(params), rows)}
+    vectors = vector_cosines(recognition, dequantized(params))
     if vectors is not None:
         matrices = {"task vectors, cosines": vectors, **matrices}
     if hosts.is_first():

@@ -18,9 +18,16 @@ from jasr.objectives.classification import Classification
 from jasr.objectives.contrastive import CodeDiversity, ContrastiveLoss
 from jasr.objectives.cross_entropy import CrossEntropy
 from jasr.objectives.ctc import CTC
+from jasr.objectives.distillation.attention_maps import AttentionMaps
+from jasr.objectives.distillation.codebook_prediction import CodebookPrediction
+from jasr.objectives.distillation.ctc_frames import CTCFrameDistillation
+from jasr.objectives.distillation.ctc_paths import CTCPathDistillation
+from jasr.objectives.distillation.decoder import DecoderDistillation
+from jasr.objectives.distillation.frame_relations import FrameRelations
+from jasr.objectives.distillation.hidden_states import HiddenStates
 from jasr.objectives.masked_prediction import MaskedPrediction
 from jasr.objectives.masked_regression import MaskedRegression
-from jasr.objectives.objective import Objectives, Schedule, Weighted
+from jasr.objectives.objective import Objectives, Weighted
 
 OBJECTIVES = {
     "ctc": CTC,
@@ -35,8 +42,15 @@ OBJECTIVES = {
     "mean_output": MeanOutput,
     "unit_diversity": UnitDiversity,
     "classification": Classification,
+    "decoder_distillation": DecoderDistillation,
+    "ctc_frame_distillation": CTCFrameDistillation,
+    "ctc_path_distillation": CTCPathDistillation,
+    "hidden_states": HiddenStates,
+    "frame_relations": FrameRelations,
+    "attention_maps": AttentionMaps,
+    "codebook_prediction": CodebookPrediction,
 }
-WEIGHT_SCHEDULES = {
+SCHEDULES = {
     "linear": optax.linear_schedule,
     "cosine": optax.cosine_decay_schedule,
     "polynomial": optax.polynomial_schedule,
@@ -46,8 +60,8 @@ WEIGHT_SCHEDULES = {
 def build_objective(config: Mapping[str, Any], tasks: Sequence[str] = ()) -> Objectives:
     """The weighted sum that config.objective describes.
 
-    A weight is a number, or {"name": an optax schedule, its arguments} of the step; a term with a
-    task is for the rows of that task alone.
+    A weight, or another number, is a number or {"name": an optax schedule, its arguments} of the
+    step; a term with a task is for the rows of that task alone.
 
     tasks: their names, in the order of their numbers.
     Raises UserError for an unknown objective, key or schedule.
@@ -58,10 +72,18 @@ def build_objective(config: Mapping[str, Any], tasks: Sequence[str] = ()) -> Obj
     for name, section in config.items():
         where = f"config.objective.{name}"
         fields = {key: value for key, value in section.items() if key not in ("weight", "task")}
+        scheduled = {
+            key: _number_or_schedule(value, f"{where}.{key}")
+            for key, value in fields.items()
+            if isinstance(value, Mapping)
+        }
+        # At step 0 as at any other it is a number, which the objective's own checks can see.
+        fields |= {key: float(schedule(0)) for key, schedule in scheduled.items()}
         terms[name] = Weighted(
             objective=construct_named(OBJECTIVES, fields, where),
-            weight=_weight(section.get("weight", 1.0), f"{where}.weight"),
+            weight=_number_or_schedule(section.get("weight", 1.0), f"{where}.weight"),
             task=_number(section["task"], tasks, f"{where}.task") if "task" in section else None,
+            scheduled=scheduled,
         )
     return Objectives(terms)
 
@@ -72,14 +94,14 @@ def _number(task: str, tasks: Sequence[str], where: str) -> int:
     return tasks.index(task)
 
 
-def _weight(value: Any, where: str) -> float | Schedule:
+def _number_or_schedule(value: Any, where: str) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     name = value["name"]
-    if name not in WEIGHT_SCHEDULES:
-        raise UserError(f"{where}.name {name!r} is unknown: {nearest(name, WEIGHT_SCHEDULES)}")
+    if name not in SCHEDULES:
+        raise UserError(f"{where}.name {name!r} is unknown: {nearest(name, SCHEDULES)}")
     arguments = {key: argument for key, argument in value.items() if key != "name"}
     try:
-        return WEIGHT_SCHEDULES[name](**arguments)
+        return SCHEDULES[name](**arguments)
     except TypeError as error:
         raise UserError(f"{where}: optax's {name} schedule says: {error}") from error

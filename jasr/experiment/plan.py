@@ -15,7 +15,8 @@ from jasr.experiment.clusters import describe
 from jasr.experiment.data import empty_batch, order
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
-from jasr.experiment.tasks import build_tasks, open_split
+from jasr.experiment.tasks import build_tasks
+from jasr.experiment.training_data import open_training
 from jasr.models.pretraining.clusters import Clusters
 from jasr.pipeline.buckets import Bucket
 from jasr.pipeline.usable import Selection, indexed_samples, select_audio
@@ -156,7 +157,8 @@ def _clusters(
         return None, {}
     clusters, variables = describe(config, statistics)
     width = clusters.describe.num_features
-    shapes = {"mean": (width,), "std": (), "centroids": (clusters.num_clusters, width)}
+    books = clusters.num_codebooks, clusters.num_clusters, width
+    shapes = {"mean": (width,), "std": (), "centroids": books}
     found = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
     placed = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placement.replicated),
@@ -168,7 +170,7 @@ def _clusters(
 def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selection, str]:
     rate, data = config["corpus"]["sample_rate"], config["data"]
     try:
-        corpus = open_split(config, config["splits"]["train"], data_dir)
+        corpus = open_training(config, data_dir)
     except UserError:
         longest = data["max_seconds"]
         seconds = np.linspace(data["min_seconds"], longest, ASSUMED_UTTERANCES)

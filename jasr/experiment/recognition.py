@@ -2,9 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import jax
+
 from jasr.corpora.corpus import Corpus
+from jasr.decoding.hypotheses import Hypothesis
 from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
 from jasr.errors import UserError
 from jasr.evaluation.recognition import recognize
@@ -13,6 +17,7 @@ from jasr.experiment.data import build_targets, empty_batch, eval_plan
 from jasr.experiment.model import build_recognizer
 from jasr.experiment.tasks import tasks_of
 from jasr.experiment.workdir import Meta
+from jasr.models.int8 import dequantized
 from jasr.models.recognizer import Recognizer
 from jasr.pipeline.loader import LoadedBatch, load_all
 from jasr.sharding.placement import Placement
@@ -62,7 +67,7 @@ class Recognition:
     """Recognises the utterances of a corpus with given parameters.
 
     method: of `jasr.decoding`.
-    read:   the tokens of its hypotheses, best first -> the answer, a text if nothing else.
+    read:   its hypotheses, best first -> the answer, a text if nothing else.
     name:   of the search, as reports show it.
     """
 
@@ -70,7 +75,7 @@ class Recognition:
     model: Recognizer
     placement: Placement
     method: Any
-    read: Callable[[Sequence[Sequence[int]]], Any]
+    read: Callable[[Sequence[Hypothesis]], Any]
 
     @classmethod
     def build(
@@ -101,15 +106,20 @@ class Recognition:
     def normalize(self) -> Callable[[str], str]:
         return normalizer(self.meta.config["text"]["normalizer"])
 
-    def parameter_shardings(self) -> Any:
-        """Where each of the model's parameters lies."""
+    def boxed_params(self) -> Any:
+        """Shapes of the model's parameters, with their logical axes."""
         rate = self.meta.config["corpus"]["sample_rate"]
         batch = empty_batch(1, samples=rate, tokens=1, targets=build_targets(self.meta))
-        return self.placement.parameters(abstract_params(self.model, batch))
+        return abstract_params(self.model, batch)
+
+    def parameter_shardings(self) -> Any:
+        """Where each of the model's parameters lies."""
+        return self.placement.parameters(self.boxed_params())
 
     def decode(self, params: Any, batch: Batch) -> Any:
+        """params: those of `load`, or `quantized`."""
         with self.placement.active():
-            return self.method(self.model, {"params": params}, batch)
+            return _decode(self.method, self.model, params, batch)
 
     def place(self, batch: Batch) -> Batch:
         return self.placement.shard_batch(batch)
@@ -146,7 +156,12 @@ class Recognition:
         )
 
 
-def _read_text(meta: Meta) -> Callable[[Sequence[Sequence[int]]], str]:
+@partial(jax.jit, static_argnames=("method", "model"))
+def _decode(method: Any, model: Recognizer, params: Any, batch: Batch) -> Any:
+    return method(model, {"params": dequantized(params)}, batch)
+
+
+def _read_text(meta: Meta) -> Callable[[Sequence[Hypothesis]], str]:
     tokenizer = meta.tokenizer
     assert tokenizer is not None, "a recogniser was built with one"
-    return lambda found: tokenizer.decode(found[0])
+    return lambda found: tokenizer.decode(found[0].tokens)

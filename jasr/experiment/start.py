@@ -17,6 +17,7 @@ from jasr.experiment.data import build_targets, build_tokenizer, statistics_of, 
 from jasr.experiment.model import needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
+from jasr.experiment.teachers import teacher_tokenizer
 from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta
 from jasr.models.pretraining.clusters import Clusters
@@ -36,7 +37,8 @@ def meta_and_plan(
     saved: Mapping[str, Any] | None,
 ) -> tuple[Meta, TrainPlan]:
     """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
-    shards = placement.row_shards * config["train"]["microbatches"]
+    parts = config["train"]["microbatches"] * config["teacher"].get("parts", 1)
+    shards = placement.row_shards * parts
     if saved is None:
         other = _meta_of_other(config["init"])
         found = hosts.from_first(lambda: _found_in(corpus, config, other))
@@ -94,6 +96,13 @@ def _found_in(
             raise UserError(
                 "config.text.tokenizer is 'init', and config.init.workdir names no training that "
                 "has a tokenizer"
+            )
+    elif config["text"]["tokenizer"] == "teacher":
+        tokenizer = teacher_tokenizer(config)
+        if tokenizer is None:
+            raise UserError(
+                "config.text.tokenizer is 'teacher', and config.teacher.workdir names no training "
+                "that has a tokenizer"
             )
     elif needs_text(config["model"]):
         normalize = normalizer(config["text"]["normalizer"])

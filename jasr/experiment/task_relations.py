@@ -45,7 +45,7 @@ def gradient_cosines(
     def products(params: Any, batch: Batch) -> jax.Array:
         def losses_of(params: Any) -> tuple[jax.Array, None]:
             outputs: Any = recognition.model.apply({"params": params}, batch, train=False)
-            sums = objective.sums(outputs, batch)
+            sums = objective.sums(outputs, batch, jnp.zeros((), jnp.int32))
             counts = {name: part.count for name, part in sums.items()}
             return objective.losses(sums, counts, weights), None
 

@@ -11,9 +11,7 @@ import jax
 from absl import logging
 from ml_collections import ConfigDict
 
-from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
-from jasr.corpora.unpaired import UnpairedCorpus
 from jasr.experiment.adapt import adapt
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
@@ -23,6 +21,8 @@ from jasr.experiment.model import build_model
 from jasr.experiment.start import meta_and_plan, predicted_clusters, warm_parameters
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import open_split, tasks_of
+from jasr.experiment.teachers import taught
+from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged
 from jasr.pipeline.augment import WaveformAugment
@@ -55,10 +55,7 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     Raises UserError for whatever the user can mend.
     """
     folder, config = Path(workdir), config.to_dict()
-    corpus = open_split(config, config["splits"]["train"], data_dir)
-    if other := config["unpaired_text"]:
-        text = open_corpus(other["corpus"], other["split"], data_dir)
-        corpus = UnpairedCorpus(corpus, text, config["seed"])
+    corpus = open_training(config, data_dir)
     validation = open_split(config, config["splits"]["validation"], data_dir)
     claim(folder, config, resuming=has_finished(folder))
     # Closed on every way out: its threads outlive a refusal otherwise.
@@ -105,6 +102,9 @@ def _train(
         trained, base, meta = adapt(model, meta, placement)
         frozen = {**frozen, "base": base}
         params_of = jax.jit(functools.partial(merged, trained, base))
+    if config["teacher"]:
+        trained, lessons, meta = taught(model, meta, placement, clusters)
+        frozen = {**frozen, **lessons}
     step = TrainingStep.build(config, trained, first, placement, frozen)
     if latest is None:
         state = step.create(config["seed"])

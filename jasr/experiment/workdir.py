@@ -49,6 +49,7 @@ class Meta:
     data_dir:    where the prepared corpora lay; None for TFDS's own folder.
     clusters:    fingerprint of the clusters that it learned to predict, if it did.
     tasks:       of each task, what it was found to choose from: classes, names of slots.
+    teacher_steps: of each config.teacher.workdir, whose parameters it learns from.
     base_step:   of config.init.workdir, whose parameters are the frozen base of low-rank changes.
     """
 
@@ -61,6 +62,7 @@ class Meta:
     clusters: str = ""
     tasks: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
     base_step: int | None = None
+    teacher_steps: list[int] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -73,12 +75,13 @@ class Meta:
             "clusters": self.clusters,
             "tasks": dict(self.tasks),
             "base_step": self.base_step,
+            "teacher_steps": self.teacher_steps,
         }
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> "Meta":
         config = saved["config"]
-        # Checkpoints from before there were tasks and span masks hold no such sections.
+        # Checkpoints from before there were tasks, span masks and teachers hold nothing of them.
         model = {"span_mask": {}, **config["model"]}
         return cls(
             config={"tasks": {}, **config, "model": model},
@@ -90,6 +93,7 @@ class Meta:
             clusters=saved["clusters"],
             tasks=saved.get("tasks", {}),
             base_step=saved["base_step"],
+            teacher_steps=saved.get("teacher_steps", []),
         )
 
 

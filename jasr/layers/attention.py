@@ -83,7 +83,7 @@ def attention_weights(
     logits = logits * query.shape[-1] ** -0.5 + (0.0 if bias is None else bias)
     allowed = jnp.ones((), bool) if key_mask is None else key_mask[:, None, None]
     if causal:
-        allowed &= jnp.tri(*logits.shape[-2:], dtype=bool)
+        allowed &= jnp.tri(query.shape[1], key.shape[1], dtype=bool)
     return jax.nn.softmax(jnp.where(allowed, logits, -jnp.inf), where=allowed)
 
 

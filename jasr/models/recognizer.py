@@ -137,7 +137,10 @@ class Recognizer(nn.Module):
             if train:
                 hidden_BT = self.span_mask(frames.mask, self._keys(batch))
             frames = self.mask_embedding(frames, hidden_BT)
-        encoded = self._contextualize(frames, batch, train=train)
+        return self.respond(self._contextualize(frames, batch, train=train), batch, train=train)
+
+    def respond(self, encoded: Encoded, batch: Batch, *, train: bool) -> Outputs:
+        """What the heads make of the encoder's frames; as `__call__`."""
         outputs: dict[str, Padded] = {"encoder": encoded}
         if self.ctc:
             outputs["ctc"] = self.ctc_logits(encoded)

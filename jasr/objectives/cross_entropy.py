@@ -60,11 +60,14 @@ def token_losses(
 
 
 def append_end(target: Padded, end_id: int) -> Padded:
-    """The target with the end token after its last real token: [batch, tokens + 1]."""
+    """The target with the end token after its last real token: [batch, tokens + 1].
+
+    Where there is no token there is no end either: nobody said what was said.
+    """
     length_B1 = target.lengths()[:, None]
     values_BL = jnp.pad(target.values, ((0, 0), (0, 1)))
     position_L = jnp.arange(values_BL.shape[1])
     return Padded(
         values=jnp.where(position_L == length_B1, end_id, values_BL),
-        mask=position_L <= length_B1,
+        mask=(position_L <= length_B1) & (length_B1 > 0),
     )

@@ -9,7 +9,7 @@ division happens once, over the whole batch, however it was split over devices o
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -43,16 +43,22 @@ class Objective(Protocol):
 class Weighted:
     """An objective and its weight: a number or an optax schedule of the step.
 
-    task: the number of the task whose rows it is for; None: for all.
+    task:      the number of the task whose rows it is for; None: for all.
+    scheduled: schedules of the objective's own fields, by name.
     """
 
-    objective: Objective
+    objective: Any
     weight: float | Schedule = 1.0
     task: int | None = None
+    scheduled: Mapping[str, Schedule] = dataclasses.field(default_factory=dict)
 
     def weight_at(self, step: Array) -> Float[Array, ""]:
         weight = self.weight(step) if callable(self.weight) else self.weight
         return jnp.asarray(weight, jnp.float32)
+
+    def objective_at(self, step: Array) -> Objective:
+        now = {name: schedule(step) for name, schedule in self.scheduled.items()}
+        return dataclasses.replace(self.objective, **now) if now else self.objective
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +67,12 @@ class Objectives:
 
     terms: Mapping[str, Weighted]
 
-    def sums(self, outputs: Outputs, batch: Batch) -> dict[str, Sum]:
-        """Every raw term: `NAME` for a loss, `NAME/METRIC` for what is only logged."""
+    def sums(self, outputs: Outputs, batch: Batch, step: Array) -> dict[str, Sum]:
+        """Every raw term at a step: `NAME` for a loss, `NAME/METRIC` for what is only logged."""
         sums = {}
         for name, term in self.terms.items():
             rows = batch if term.task is None else rows_of_task(batch, term.task)
-            measured = term.objective(outputs, rows)
+            measured = term.objective_at(step)(outputs, rows)
             sums[name] = measured.loss
             sums |= {f"{name}/{metric}": value for metric, value in measured.metrics.items()}
         return sums

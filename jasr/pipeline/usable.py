@@ -47,9 +47,11 @@ def select_usable(
     min_seconds: float,
     max_seconds: float,
     max_tokens: int,
+    needs_text: bool = True,
 ) -> Selection:
     """The utterances that can be trained on; every other one is among the problems, with a reason.
 
+    needs_text: whether one without a transcript cannot.
     Raises UserError where none is left.
     """
     indices, num_tokens, problems = [], [], list(corpus.problems)
@@ -59,7 +61,7 @@ def select_usable(
         if reason is None:
             try:
                 tokens = _num_tokens(targets, utterance)
-                reason = _unusable_text(tokens, max_tokens)
+                reason = _unusable_text(tokens, max_tokens, least=1 if needs_text else 0)
             except UnknownCharacters as error:
                 shown = " ".join(repr(character) for character in sorted(error.characters))
                 reason = f"its text has characters outside the tokenizer's vocabulary: {shown}"
@@ -147,8 +149,8 @@ def _unusable_audio(utterance: Utterance, *, min_seconds: float, max_seconds: fl
     return None
 
 
-def _unusable_text(num_tokens: int, max_tokens: int) -> str | None:
-    if num_tokens == 0:
+def _unusable_text(num_tokens: int, max_tokens: int, *, least: int) -> str | None:
+    if num_tokens < least:
         return "it has no text"
     if num_tokens > max_tokens:
         return f"its text has {num_tokens} tokens, more than max_tokens, {max_tokens}"

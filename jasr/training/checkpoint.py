@@ -173,12 +173,16 @@ class Checkpoints:
         return {path: tuple(leaf.shape) for path, leaf in self._saved_params(step).items()}
 
     def restore_params(self, step: int, shardings: Any) -> Any:
-        """The parameters alone; shardings: of each, or one for a whole part of the tree.
+        """The parameters alone; shardings: a tree of those that are wanted, or one for all.
 
-        Raises UserError if the checkpoint is damaged.
+        Raises UserError if the checkpoint is damaged or lacks one of them.
         """
-        placed = jax.tree.broadcast(shardings, _as_tree(self._saved_params(step)))
-        return _as_tree(self.restore_some_params(step, _by_path(placed)))
+        wanted = (
+            _by_path(shardings)
+            if isinstance(shardings, Mapping)
+            else dict.fromkeys(self._saved_params(step), shardings)
+        )
+        return _as_tree(self.restore_some_params(step, wanted))
 
     def restore_some_params(self, step: int, shardings: Mapping[str, Any]) -> dict[str, jax.Array]:
         """Some of the parameters; shardings: of each of them, by path.

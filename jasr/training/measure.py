@@ -25,7 +25,7 @@ def measure(
     outputs: Any = model.apply(
         variables_of(state, frozen), batch, train=False, rngs={"augment": jax.random.key(0)}
     )
-    return objective.sums(outputs, batch)
+    return objective.sums(outputs, batch, state.step)
 
 
 def variables_of(

@@ -19,7 +19,7 @@ from jasr.training.balancing.balancer import Balancer
 from jasr.training.gradients import balance_gradients, differentiation
 from jasr.training.measure import variables_of
 from jasr.training.state import TrainState
-from jasr.types import Batch, Sum
+from jasr.types import Batch, Sum, split_rows
 
 Metrics = dict[str, Any]
 
@@ -55,7 +55,7 @@ def train_step(
         # "augment" is keyed by example inside the model; dropout draws for the whole part.
         rngs = {"augment": key, "dropout": dropout_key}
         outputs: Any = model.apply(variables | {"params": params}, part, train=True, rngs=rngs)
-        return objective.sums(outputs, part)
+        return objective.sums(outputs, part, state.step)
 
     # Counts depend on masks alone, so the compiler drops this pass through the model.
     counts = {name: s.count for name, s in sums_of(state.params, batch, key).items()}
@@ -120,7 +120,7 @@ def sum_over_parts(measure: Callable[[Batch, Array], Any], batch: Batch, parts: 
     """The sum of measure(part, number) over the batch's parts, one part in memory at a time."""
     if parts == 1:
         return measure(batch, jnp.zeros((), jnp.int32))
-    split_batch = split(batch, parts)
+    split_batch = split_rows(batch, parts)
     numbers = jnp.arange(parts)
     shapes = jax.eval_shape(measure, *jax.tree.map(lambda x: x[0], (split_batch, numbers)))
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
@@ -129,15 +129,3 @@ def sum_over_parts(measure: Callable[[Batch, Array], Any], batch: Batch, parts: 
         return jax.tree.map(jnp.add, total, measure(*part)), None
 
     return jax.lax.scan(add, zero, (split_batch, numbers))[0]
-
-
-def split(batch: Batch, parts: int) -> Batch:
-    """The batch as [parts, rows / parts, ...]: part i takes every parts-th row from i.
-
-    Taking every n-th row leaves each device its own rows when the batch is split over devices.
-    """
-
-    def split_rows(rows: Array) -> Array:
-        return jnp.swapaxes(rows.reshape(-1, parts, *rows.shape[1:]), 0, 1)
-
-    return jax.tree.map(split_rows, batch)

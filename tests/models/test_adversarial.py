@@ -49,7 +49,7 @@ def variables(batch):
         "clusters": {
             "mean": np.zeros(9, np.float32),
             "std": np.float32(1),
-            "centroids": rng.normal(size=(5, 9)).astype(np.float32),
+            "centroids": rng.normal(size=(1, 5, 9)).astype(np.float32),
         },
     }
 

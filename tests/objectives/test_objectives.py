@@ -13,6 +13,7 @@ from jasr.objectives.ctc import CTC
 from jasr.objectives.objective import Objectives, Weighted
 from jasr.types import Batch, Factored, Padded
 
+STEP = jnp.asarray(3)
 FRAMES, TOKENS, VOCAB = 12, 4, 7
 LENGTHS = np.array([[12, 4], [9, 3], [7, 2], [12, 0]])
 
@@ -142,8 +143,8 @@ def test_extra_padding_and_filler_rows_change_nothing(batch_and_logits):
     )
     wide = {"ctc": widen(outputs["ctc"], 5), "decoder": widen(outputs["decoder"], 3)}
     objective = Objectives({"ctc": Weighted(CTC()), "ce": Weighted(CrossEntropy(), 0.5)})
-    narrow_sums = objective.sums(outputs, batch)
-    for name, wide_sum in objective.sums(wide, wide_batch).items():
+    narrow_sums = objective.sums(outputs, batch, STEP)
+    for name, wide_sum in objective.sums(wide, wide_batch, STEP).items():
         np.testing.assert_allclose(wide_sum.value, narrow_sums[name].value, rtol=1e-5)
         assert wide_sum.count == narrow_sums[name].count
 
@@ -153,8 +154,8 @@ def test_the_total_weighs_and_divides_once(batch_and_logits):
     objective = Objectives(
         {"ctc": Weighted(CTC(), lambda step: 0.1 * step), "ce": Weighted(CrossEntropy(), 0.7)}
     )
-    sums = objective.sums(outputs, batch)
-    weights = objective.weights(jnp.asarray(3))
+    sums = objective.sums(outputs, batch, STEP)
+    weights = objective.weights(STEP)
     total = objective.losses(sums, {name: s.count for name, s in sums.items()}, weights).sum()
     expected = 0.3 * sums["ctc"].mean() + 0.7 * sums["ce"].mean()
     np.testing.assert_allclose(total, expected, rtol=1e-6)

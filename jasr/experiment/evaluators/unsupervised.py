@@ -60,7 +60,7 @@ class Unsupervised:
                 batches,
                 decode=decode,
                 place=run.placement.shard_batch,
-                read=lambda found: tokenizer.decode(found[0]),
+                read=lambda found: tokenizer.decode(found[0].tokens),
                 num_utterances=len(run.corpus),
                 report=run.report,
             )

@@ -72,7 +72,7 @@ class AdversarialSpeech(nn.Module):
         if not variables:
             raise UserError("model: the clusters that divide speech into segments were not given")
         scaled = self.clusters.scaled(variables, audio)
-        ids_BT = self.clusters.nearest(variables, scaled).values
+        ids_BT = self.clusters.nearest(variables, scaled).values[..., 0]
         return jax.lax.stop_gradient(pool_runs(scaled, ids_BT))
 
     def _spoken(self, text: Padded, keys_B: Key[Array, " batch"]) -> Padded:

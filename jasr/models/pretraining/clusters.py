@@ -1,6 +1,8 @@
 """Clusters of frames, found once in a sample of a corpus, and then read off every recording.
 
-audio ──▶ description of each frame ──▶ scaled ──▶ the nearest centroid
+audio ──▶ description of each frame ──▶ scaled ──▶ the nearest centroid ─┐
+                                          ▲                              │
+                                          └── what is left, the next codebook
 """
 
 import dataclasses
@@ -9,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from jasr.models.encoder import Encoder
 from jasr.models.pretraining.frame_cepstra import NEIGHBOURHOOD, frame_cepstra
@@ -76,17 +79,23 @@ class TeacherLayer:
 
 @dataclasses.dataclass(frozen=True)
 class Clusters:
-    """(variables, audio [B, samples]) -> the cluster of every frame.
+    """(variables, audio [B, samples]) -> the clusters of every frame, one in each codebook.
 
-    variables: "mean" [features], "std", one for all features, "centroids" [clusters, features] of
-               scaled descriptions, and what the description needs.
+    The sum of a frame's centroids is what they make of it: each codebook is of what those before it
+    leave over. One codebook is k-means and no more.
+
+    variables: "mean" [features], "std", one for all features, "centroids" [codebooks, clusters,
+               features] of scaled descriptions, and what the description needs.
+
+    Chen, Guan and Wang 2010, "Approximate nearest neighbor search by residual vector quantization".
     """
 
     describe: Description
     num_clusters: int
+    num_codebooks: int = 1
 
     def __call__(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
-        """int32 [B, T]"""
+        """int32 [B, T, codebooks]"""
         return self.nearest(variables, self.scaled(variables, audio))
 
     def scaled(self, variables: Mapping[str, Any], audio: Padded) -> Padded:
@@ -96,8 +105,13 @@ class Clusters:
         return Padded(scaled, described.mask)
 
     def nearest(self, variables: Mapping[str, Any], scaled: Padded) -> Padded:
-        """The cluster of each scaled description, int32 [B, T]."""
-        centroids_VF = variables["centroids"]
-        # |x - c|^2 without |x|^2, which is the same for all.
-        distance_BTV = jnp.sum(centroids_VF**2, axis=1) - 2 * scaled.values @ centroids_VF.T
-        return Padded(jnp.argmin(distance_BTV, axis=-1), scaled.mask)
+        """The clusters of each scaled description, int32 [B, T, codebooks]."""
+
+        def quantize(left_BTF: Array, centroids_VF: Array) -> tuple[Array, Array]:
+            # |x - c|^2 without |x|^2, which is the same for all.
+            distance_BTV = jnp.sum(centroids_VF**2, axis=1) - 2 * left_BTF @ centroids_VF.T
+            code_BT = jnp.argmin(distance_BTV, axis=-1).astype(jnp.int32)
+            return left_BTF - centroids_VF[code_BT], code_BT
+
+        _, codes_NBT = jax.lax.scan(quantize, scaled.values, jnp.asarray(variables["centroids"]))
+        return Padded(jnp.moveaxis(codes_NBT, 0, -1), scaled.mask)

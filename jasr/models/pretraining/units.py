@@ -14,10 +14,10 @@ from jasr.types import Batch, Outputs, Padded
 
 
 class Units(nn.Module):
-    """Predicts which cluster a frame belongs to, by cosine with an embedding of each.
+    """Predicts which clusters a frame belongs to, by cosine with an embedding of each.
 
-    clusters:    (variables, audio) -> the cluster of each frame; the variables are the
-                 collection "clusters".
+    clusters:    (variables, audio) -> the clusters of each frame, one in each codebook; the
+                 variables are the collection "clusters".
     temperature: of the cosines.
 
     Hsu et al. 2021, "HuBERT", equation 3.
@@ -27,35 +27,41 @@ class Units(nn.Module):
     code_dim: int = 256
     temperature: float = 0.1
 
-    @nn.compact
     def __call__(self, seen: MaskedFrames, batch: Batch, *, train: bool) -> Outputs:
-        """ "logits" [B, T, clusters]; "codes" int32 [B, T]."""
+        """As `predict`, of frames of which spans were masked."""
         del train
-        encoded = seen.encoded
-        projected = project(encoded, (self.code_dim,), ("features",))
-        embedding_VD = parameter(
+        return self.predict(seen.encoded, batch.audio)
+
+    @nn.compact
+    def predict(self, encoded: Padded, audio: Padded) -> Outputs:
+        """ "logits" [B, T, codebooks, clusters]; "codes" int32 [B, T, codebooks]."""
+        codebooks = self.clusters.num_codebooks
+        projected = project(encoded, (codebooks, self.code_dim), ("features", "features"))
+        embedding_NVD = parameter(
             self,
             "embedding",
             nn.initializers.normal(1.0),
-            (self.clusters.num_clusters, self.code_dim),
-            ("vocab", "features"),
+            (codebooks, self.clusters.num_clusters, self.code_dim),
+            ("features", "vocab", "features"),
         )
-        cosine_BTV = unit(projected) @ unit(embedding_VD).T
+        cosine_BTNV = jnp.einsum("btnd,nvd->btnv", unit(projected), unit(embedding_NVD))
         return {
-            "logits": Padded(cosine_BTV / self.temperature, encoded.mask),
-            "codes": Padded(self._codes(batch.audio, encoded.mask.shape[1]), encoded.mask),
+            "logits": Padded(cosine_BTNV / self.temperature, encoded.mask),
+            "codes": Padded(self._codes(audio, encoded.mask.shape[1]), encoded.mask),
         }
 
-    def _codes(self, audio: Padded, num_frames: int) -> Int[Array, "batch frames"]:
+    def _codes(self, audio: Padded, num_frames: int) -> Int[Array, "batch frames codebooks"]:
         if self.is_initializing():
-            return jnp.zeros((len(audio.values), num_frames), jnp.int32)
+            return jnp.zeros(
+                (len(audio.values), num_frames, self.clusters.num_codebooks), jnp.int32
+            )
         variables = read_collection(self, "clusters")
         if not variables:
             raise UserError("model: the clusters that the head 'units' predicts were not given")
-        codes_BT = self.clusters(variables, audio).values
-        if codes_BT.shape[1] != num_frames:
+        codes_BTN = self.clusters(variables, audio).values
+        if codes_BTN.shape[1] != num_frames:
             raise UserError(
-                f"model: the clusters are of {codes_BT.shape[1]} frames where the encoder has "
+                f"model: the clusters are of {codes_BTN.shape[1]} frames where the encoder has "
                 f"{num_frames}: find them with a stem of the same stride"
             )
-        return codes_BT
+        return codes_BTN

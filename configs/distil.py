@@ -1,0 +1,180 @@
+"""Teach a small recogniser with a large one.
+
+    python -m launch.train    --config=configs/distil.py:scratch,large --workdir=runs/teacher
+    python -m launch.train    --config=configs/distil.py:all,tiny --workdir=runs/tiny \\
+                              --config.teacher.workdir=runs/teacher
+    python -m launch.evaluate --workdir=runs/tiny --split=test --noise_db=0,10 --weights=int8
+
+Arguments: what is learned of the teacher, one or more of
+
+    logits      its decoder's next token                    ctc         its CTC posteriors
+    paths       its CTC alignments of the text              sequence    what it hears (launch.label)
+    hidden      its layers' frames                          relations   which of them are alike
+    attention   where its layers look                       codebook    their codes (launch.prepare)
+    all         logits, ctc and hidden                      average     all, of the student's own
+                                                                        averaged parameters
+or scratch, nothing; the model's size, large (12 M parameters), small (3 M) or tiny (1 M, if none is
+given); half (half of the transcripts are not there: with scratch those recordings are not either,
+with sequence launch.label says what is said in them, and else they are learned from without);
+digits (the Free Spoken Digit Dataset instead of the embedded corpus); smoke (a minute
+on two cores).
+"""
+
+from collections.abc import Callable
+from types import MappingProxyType
+
+from ml_collections import ConfigDict
+
+from configs import fsdd, quickstart
+from configs.defaults import make_smoke, parse_argument
+from configs.models import add_decoder, ctc_transformer
+
+# Layers and width of the encoder, layers of the decoder.
+SIZES = {"large": (8, 288, 4), "small": (5, 192, 1), "tiny": (4, 112, 1)}
+
+
+def get_config(arg: str = "all") -> ConfigDict:
+    words = parse_argument(
+        arg, (*KINDS, "all", "average", "scratch", *SIZES, "half", "digits", "smoke")
+    )
+    size = next((size for size in SIZES if size in words), "tiny")
+    config = _digits() if "digits" in words else quickstart.get_config()
+    _resize(config, *SIZES[size])
+    config.text.tokenizer = "bpe" if "scratch" in words or "average" in words else "teacher"
+    config.objective = ConfigDict(
+        {
+            "ctc": {"name": "ctc", "weight": 1.0},
+            "cross_entropy": {"name": "cross_entropy", "label_smoothing": 0.1, "weight": 0.5},
+        }
+    )
+    config.optimizer.algorithm = "muon"
+    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
+    config.decoding = ConfigDict({"name": "attention_greedy"})
+    if "half" in words:
+        config.splits.train = "train[:50%]"
+        if "scratch" not in words:
+            config.splits.untranscribed = "train[50%:]"
+            config.data.needs_text = False
+    if "scratch" not in words:
+        _add_teacher(config, _kinds(words))
+    if "average" in words:
+        config.teacher.average = True
+        config.optimizer.average = ConfigDict(
+            {"decay": 0.99, "final_decay": 0.999, "decay_steps": 3000}
+        )
+    if "smoke" in words:
+        make_smoke(config)
+        if config.corpus.kind == "spoken":
+            config.corpus.options = ConfigDict(quickstart.FEW_SENTENCES)
+            config.model.encoder.stem = "conv1d_4x"
+        if config.clusters:
+            config.clusters.update({"num_clusters": 8, "num_codebooks": 2, "layer": 1})
+    return config
+
+
+def _kinds(words: set[str]) -> list[str]:
+    single = words & set(KINDS)
+    together = set() if single and not words & {"all", "average"} else {"logits", "ctc", "hidden"}
+    return [kind for kind in KINDS if kind in single | together]
+
+
+def _add_teacher(config: ConfigDict, kinds: list[str]) -> None:
+    config.teacher = ConfigDict(
+        {
+            "workdir": "",
+            "checkpoint": "best",
+            "weights": (),
+            "average": False,
+            "pairs": (),
+            "shares_encoder": False,
+            "parts": 1,
+            "dtype": "",
+            "preset": "",
+            "codebook": ConfigDict(),
+        }
+    )
+    config.init.new = ("^matching/", "^codebook/")
+    for kind in kinds:
+        KINDS[kind](config)
+    if kinds == ["sequence"]:
+        # Beside what it hears nothing of the teacher is needed.
+        config.teacher = ConfigDict()
+        config.text.tokenizer = "bpe"
+
+
+def _digits() -> ConfigDict:
+    config = fsdd.get_config()
+    front_end = config.model.log_mel
+    config.model = ctc_transformer()
+    config.model.log_mel = front_end
+    # Frames of 20 ms: the shortest digits last 0.15 s.
+    config.model.encoder.stem = "whisper"
+    return config
+
+
+def _resize(config: ConfigDict, num_layers: int, embed_dim: int, decoder_layers: int) -> None:
+    sizes = {"num_layers": num_layers, "embed_dim": embed_dim, "mlp_dim": 4 * embed_dim}
+    config.model.encoder.update(sizes)
+    add_decoder(config.model, num_layers=decoder_layers)
+
+
+def _logits(config: ConfigDict) -> None:
+    config.objective.logits = ConfigDict(
+        {"name": "decoder_distillation", "temperature": 2.0, "weight": 0.5}
+    )
+
+
+def _ctc(config: ConfigDict) -> None:
+    # Frames in which the teacher is silent are most of them, and teach little.
+    config.objective.posteriors = ConfigDict(
+        {"name": "ctc_frame_distillation", "blank_threshold": 0.95, "max_shift": 1, "weight": 1.0}
+    )
+
+
+def _paths(config: ConfigDict) -> None:
+    config.objective.paths = ConfigDict({"name": "ctc_path_distillation", "weight": 1.0})
+
+
+def _sequence(config: ConfigDict) -> None:
+    if not config.splits.untranscribed:
+        config.splits.untranscribed = "train"
+
+
+def _hidden(config: ConfigDict) -> None:
+    config.objective.hidden = ConfigDict({"name": "hidden_states", "weight": 0.5})
+
+
+def _relations(config: ConfigDict) -> None:
+    config.objective.relations = ConfigDict({"name": "frame_relations", "weight": 2.0})
+
+
+def _attention(config: ConfigDict) -> None:
+    config.objective.attention = ConfigDict({"name": "attention_maps", "weight": 0.5})
+
+
+def _codebook(config: ConfigDict) -> None:
+    config.objective.codebook = ConfigDict({"name": "codebook_prediction", "weight": 0.2})
+    config.teacher.codebook = ConfigDict({"code_dim": 64})
+    config.clusters = ConfigDict(
+        {
+            "num_clusters": 256,
+            "num_codebooks": 4,
+            "by": "layer",
+            "workdir": config.teacher.get_ref("workdir"),
+            "layer": 6,
+        }
+    )
+
+
+KINDS: MappingProxyType[str, Callable[[ConfigDict], None]] = MappingProxyType(
+    {
+        "logits": _logits,
+        "ctc": _ctc,
+        "paths": _paths,
+        "hidden": _hidden,
+        "relations": _relations,
+        "attention": _attention,
+        "codebook": _codebook,
+        "sequence": _sequence,
+    }
+)

@@ -1,0 +1,67 @@
+"""A student that begins as its teacher: some of its layers, and of their width as much as fits."""
+
+import contextlib
+import dataclasses
+import json
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import unflatten_dict
+from ml_collections import ConfigDict
+
+from jasr.errors import UserError
+from jasr.experiment.recognition import Recognition
+from jasr.experiment.trained import write_workdir
+from jasr.experiment.warm_start import logical_axes
+from jasr.experiment.workdir import Meta
+from jasr.models.distillation.narrowing import narrowed
+from jasr.sharding.placement import Placement
+from jasr.training.checkpoint import open_checkpoints
+from jasr.types import path_of
+
+
+def make_student(
+    workdir: str, config: ConfigDict, output: str, *, checkpoint: str, layers: str, units: str
+) -> str:
+    """Writes the model of a config, its parameters made of a trained one's, as a workdir to start
+    from (config.init.workdir); says what it wrote.
+
+    layers: of the teacher: "uniform", "first", "last" or numbers, counted from 1.
+    units:  "select" or "average", where the student is narrower.
+
+    Raises UserError for a student that its teacher has no parameters for.
+    """
+    with contextlib.closing(open_checkpoints(workdir)) as checkpoints:
+        step = checkpoints.find(checkpoint)
+        teacher = Meta.from_dict(checkpoints.read_meta(step))
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        params = checkpoints.restore_params(step, here)
+    if teacher.config["lora"]:
+        raise UserError(f"--workdir={workdir} holds low-rank changes: run launch.merge first")
+    described = json.loads(json.dumps(config.to_dict()))
+    kept = {key: described[key] for key in ("model", "decoding", "mesh")}
+    meta = dataclasses.replace(
+        teacher, config={**teacher.config, **kept, "teacher": {}}, teacher_steps=[]
+    )
+    student = Recognition.build(meta, Placement.from_config(kept["mesh"]))
+    boxed = student.boxed_params()
+    there = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    axes = logical_axes(boxed)
+    found: dict[str, Any] = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(nn.unbox(boxed)):
+        name = path_of(path)
+        if name not in there or there[name].ndim != leaf.ndim:
+            raise UserError(
+                f"the student has {name} {leaf.shape}, and its teacher, {workdir}, has nothing of "
+                f"the kind: let config.model differ in sizes alone"
+            )
+        values = np.asarray(there[name])
+        found[name] = narrowed(values, axes[name], leaf.shape, units=units, layers=layers)
+    write_workdir(output, meta, unflatten_dict(found, sep="/"), 0)
+    sizes = [sum(leaf.size for leaf in tree.values()) / 1e6 for tree in (found, there)]
+    return (
+        f"wrote a student of {sizes[0]:.2f} M parameters to {output}, from the {sizes[1]:.2f} M of "
+        f"step {step} of {workdir}"
+    )

@@ -1,0 +1,230 @@
+"""config.teacher: trained models, frozen, that a recogniser learns from."""
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jasr.errors import UserError, nearest
+from jasr.experiment.construct import construct
+from jasr.experiment.model import build_encoder, build_log_mel
+from jasr.experiment.recognition import Recognition
+from jasr.experiment.trained import load_params
+from jasr.experiment.workdir import Meta
+from jasr.models.distillation.taught import Taught, uniform_pairs
+from jasr.models.distillation.teacher import ListeningTeacher, RecognizingTeacher, Teacher
+from jasr.models.pretraining.clusters import Clusters
+from jasr.models.pretraining.units import Units
+from jasr.models.recognizer import Recognizer
+from jasr.sharding.placement import Placement
+from jasr.sharding.presets import PRESETS
+from jasr.training.checkpoint import open_checkpoints
+
+DTYPES = {"": None, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherConfig:
+    """What config.teacher says.
+
+    workdir:        of a training; several, separated by commas, teach the mean of what they say.
+    checkpoint:     of each: "best", "last" or a step.
+    weights:        of each in that mean; all alike if there are none.
+    average:        the teacher is the student itself, of averaged parameters
+                    (config.optimizer.average).
+    pairs:          layers of the student and of the first teacher to match, counted from 1; if
+                    there are none, every layer of the student with one of the teacher's, evenly
+                    spaced.
+    shares_encoder: the student's encoder is the teacher's, and frozen: it is gone through once.
+    parts:          in which the teachers go through a batch, one after the other.
+    dtype:          "float32" or "bfloat16", if not the teachers' own.
+    preset:         by which the teachers' parameters are split (config.mesh.preset), if not the
+                    student's.
+    codebook:       of a head that predicts config.clusters, code_dim and temperature; empty for
+                    none.
+    """
+
+    workdir: str = ""
+    checkpoint: str = "best"
+    weights: tuple[float, ...] = ()
+    average: bool = False
+    pairs: tuple[tuple[int, int], ...] = ()
+    shares_encoder: bool = False
+    parts: int = 1
+    dtype: str = ""
+    preset: str = ""
+    codebook: Any = dataclasses.field(default_factory=dict)
+
+    @property
+    def workdirs(self) -> list[str]:
+        return [name.strip() for name in self.workdir.split(",") if name.strip()]
+
+    @classmethod
+    def parse(cls, config: Mapping[str, Any]) -> "TeacherConfig":
+        """Raises UserError for what does not fit the rest of the config."""
+        chosen = construct(cls, config["teacher"], "config.teacher")
+        number = len(chosen.workdirs)
+        if not number and not chosen.average and not chosen.codebook:
+            raise UserError("config.teacher.workdir is empty: give the workdir of a training")
+        if chosen.average and number:
+            raise UserError("config.teacher: give workdir, or average, and not both")
+        if chosen.average and not config["optimizer"]["average"]:
+            raise UserError("config.teacher.average needs config.optimizer.average")
+        if chosen.weights and (len(chosen.weights) != number or min(chosen.weights) <= 0):
+            raise UserError(
+                f"config.teacher.weights is {chosen.weights}: expected {number} numbers above 0"
+            )
+        for key, choices in (("dtype", DTYPES), ("preset", ("", *PRESETS))):
+            if getattr(chosen, key) not in choices:
+                raise UserError(
+                    f"config.teacher.{key} {getattr(chosen, key)!r} is unknown: "
+                    f"{nearest(getattr(chosen, key), choices)}"
+                )
+        if config["lora"]:
+            raise UserError("config.lora and config.teacher do not go together: merge first")
+        if chosen.shares_encoder:
+            _encoder_must_be_frozen(config)
+        return chosen
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A teacher, its parameters, and the step they are of."""
+
+    teacher: Teacher
+    params: Any
+    step: int
+
+
+def teacher_tokenizer(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """That of the first teacher, as it was saved."""
+    workdirs = TeacherConfig.parse(config).workdirs
+    if not workdirs:
+        return None
+    with contextlib.closing(open_checkpoints(workdirs[0], "config.teacher.workdir")) as checkpoints:
+        saved: dict[str, Any] | None = checkpoints.read_meta(checkpoints.find("last"))["tokenizer"]
+        return saved
+
+
+def taught(
+    student: nn.Module, meta: Meta, placement: Placement, clusters: Clusters | None
+) -> tuple[Taught, dict[str, Any], Meta]:
+    """The student beside its teachers, what of them is frozen, and the meta that says which
+    checkpoints they are.
+
+    Raises UserError for a teacher that cannot teach this student.
+    """
+    config = meta.config
+    chosen = TeacherConfig.parse(config)
+    if not isinstance(student, Recognizer):
+        raise UserError(
+            f"config.teacher teaches a recognizer, and config.model.name is "
+            f"{config['model']['name']!r}"
+        )
+    steps: Sequence[int | str] = meta.teacher_steps or [chosen.checkpoint] * len(chosen.workdirs)
+    loaded = [
+        _load(workdir, str(step), chosen, meta, placement)
+        for workdir, step in zip(chosen.workdirs, steps, strict=True)
+    ]
+    teachers: tuple[Teacher, ...] = tuple(one.teacher for one in loaded)
+    if chosen.average:
+        teachers = (RecognizingTeacher(student),)
+    codebook = None
+    if chosen.codebook:
+        if clusters is None:
+            raise UserError("config.teacher.codebook predicts config.clusters, and it is empty")
+        codebook = construct(Units, chosen.codebook, "config.teacher.codebook", clusters=clusters)
+    model = Taught(
+        student,
+        teachers=teachers,
+        weights=tuple(map(float, chosen.weights)) or (1.0,) * len(teachers),
+        pairs=_pairs(chosen.pairs, student, teachers),
+        attention=any(part["name"] == "attention_maps" for part in config["objective"].values()),
+        codebook=codebook,
+        shares_encoder=chosen.shares_encoder,
+        parts=chosen.parts,
+    )
+    params = {str(number): one.params for number, one in enumerate(loaded)}
+    found = dataclasses.replace(meta, teacher_steps=[one.step for one in loaded])
+    return model, {"teacher": params} if params else {}, found
+
+
+def _load(
+    workdir: str, checkpoint: str, chosen: TeacherConfig, student: Meta, placement: Placement
+) -> Loaded:
+    with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
+        step = checkpoints.find(checkpoint)
+        meta = Meta.from_dict(checkpoints.read_meta(step))
+        model = {**meta.config["model"], "dtype": chosen.dtype or meta.config["model"]["dtype"]}
+        meta = dataclasses.replace(meta, config={**meta.config, "model": model})
+        rules = PRESETS[chosen.preset] if chosen.preset else placement.rules
+        own = Placement(placement.mesh, rules)
+        if model["name"] == "recognizer":
+            _must_speak_alike(workdir, meta, student)
+            recognition = Recognition.build(meta, own)
+            teacher: Teacher = RecognizingTeacher(recognition.model)
+            params = load_params(checkpoints, step, recognition)
+        elif model["name"] == "masked_speech":
+            log_mel = build_log_mel(model["log_mel"], meta.statistics)
+            teacher = ListeningTeacher(log_mel, build_encoder(model))
+            params = checkpoints.restore_params(step, own.replicated)
+        else:
+            raise UserError(
+                f"config.teacher.workdir {workdir} holds a {model['name']}, which hears no speech: "
+                f"give a recognizer, or a masked_speech for its layers' states"
+            )
+    if chosen.shares_encoder:
+        if student.config["model"]["encoder"] != meta.config["model"]["encoder"]:
+            raise UserError(
+                f"config.teacher.shares_encoder: config.model.encoder is not that of {workdir}"
+            )
+        params = {name: part for name, part in params.items() if name != "encoder"}
+    dtype = DTYPES[chosen.dtype]
+    if dtype is not None:
+        params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+    return Loaded(teacher, params, step)
+
+
+def _must_speak_alike(workdir: str, teacher: Meta, student: Meta) -> None:
+    assert teacher.tokenizer is not None, "a recogniser has one"
+    if student.tokenizer is None or teacher.tokenizer.to_dict() != student.tokenizer.to_dict():
+        raise UserError(
+            f"config.teacher.workdir {workdir} has other tokens than the student: set "
+            f"config.text.tokenizer to 'teacher', or learn from what it writes (launch.label)"
+        )
+    if teacher.config["tasks"] != student.config["tasks"]:
+        raise UserError(f"config.teacher.workdir {workdir} does not have the student's tasks")
+
+
+def _encoder_must_be_frozen(config: Mapping[str, Any]) -> None:
+    frozen = config["optimizer"]["frozen"]
+    if not any(re.search(pattern, "encoder/") for pattern in frozen):
+        raise UserError(
+            "config.teacher.shares_encoder needs a frozen encoder: put '^encoder/' into "
+            "config.optimizer.frozen"
+        )
+    if not config["init"]["workdir"]:
+        raise UserError(
+            "config.teacher.shares_encoder: give config.init.workdir, whose encoder is the "
+            "teacher's, such as the teacher itself or what launch.student made of it"
+        )
+
+
+def _pairs(
+    given: Sequence[Sequence[int]], student: Recognizer, teachers: Sequence[Teacher]
+) -> tuple[tuple[int, int], ...]:
+    if not teachers:
+        return ()
+    here, there = student.encoder.num_layers, teachers[0].encoder.num_layers
+    for pair in given:
+        if len(pair) != 2 or not 1 <= pair[0] <= here or not 1 <= pair[1] <= there:
+            raise UserError(
+                f"config.teacher.pairs has {tuple(pair)}: expected a layer of the student, 1 to "
+                f"{here}, and one of the teacher, 1 to {there}"
+            )
+    return tuple((a, b) for a, b in given) or uniform_pairs(here, there)

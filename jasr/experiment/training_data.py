@@ -1,0 +1,47 @@
+"""What a training learns from: recordings with transcripts, and recordings without."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jasr.corpora.catalogue import open_corpus
+from jasr.corpora.corpus import Corpus
+from jasr.corpora.heard import HeardCorpus, Trust
+from jasr.corpora.joined import JoinedCorpus
+from jasr.corpora.unpaired import UnpairedCorpus
+from jasr.corpora.untranscribed import UntranscribedCorpus
+from jasr.errors import UserError
+from jasr.experiment.construct import construct
+from jasr.experiment.tasks import open_split
+
+
+def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
+    """config.splits.train, and the recordings alone of config.splits.untranscribed.
+
+    Of those config.labels says what a recogniser heard; without it they have no text.
+    """
+    splits = config["splits"]
+    parts = [open_split(config, splits["train"], data_dir)] if splits["train"] else []
+    if splits["untranscribed"]:
+        parts.append(_untranscribed(config, splits["untranscribed"], data_dir))
+    if not parts:
+        raise UserError("config.splits.train and .untranscribed are empty: give one of them")
+    corpus = parts[0] if len(parts) == 1 else JoinedCorpus(parts)
+    if other := config["unpaired_text"]:
+        text = open_corpus(other["corpus"], other["split"], data_dir)
+        corpus = UnpairedCorpus(corpus, text, config["seed"])
+    return corpus
+
+
+def _untranscribed(config: Mapping[str, Any], split: str, data_dir: str | None) -> Corpus:
+    if config["tasks"]:
+        raise UserError(
+            "config.splits.untranscribed: a training of config.tasks takes recordings without a "
+            "label from config.splits.train"
+        )
+    corpus = open_corpus(config["corpus"], split, data_dir)
+    labels = dict(config["labels"])
+    path = labels.pop("path")
+    if not path:
+        return UntranscribedCorpus(corpus)
+    return HeardCorpus(corpus, Path(path), construct(Trust, labels, "config.labels"))

@@ -1,0 +1,100 @@
+"""A smaller model's parameters, made of a larger one's.
+
+Every axis has a logical name, so one rule for each name makes parameters that fit each other: the
+same features of the residual stream are taken wherever "embed" stands.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from jasr.errors import UserError
+from jasr.layers.choices import choose
+from jasr.models.int8 import read_axes
+
+
+def spread(there: int, here: int) -> np.ndarray:
+    """Evenly spaced places, the first and the last among them."""
+    return np.round(np.linspace(0, there - 1, here)).astype(int) if here > 1 else np.array([0])
+
+
+LAYERS = {
+    "uniform": spread,
+    "first": lambda _, here: np.arange(here),
+    "last": lambda there, here: np.arange(there - here, there),
+}
+
+
+def choose_layers(how: str, there: int, here: int) -> list[int]:
+    """Which of `there` layers, from 0, become `here`.
+
+    how: "uniform" (first and last among them), "first", "last", or their numbers, counted from 1
+         and separated by commas.
+
+    Raises UserError for layers that are not there, or another number of them.
+    """
+    if how[:1].isdigit():
+        try:
+            chosen = [int(number) - 1 for number in how.split(",")]
+        except ValueError:
+            raise UserError(f"--layers={how}: expected numbers such as 1,3,6") from None
+        if len(chosen) != here or not all(0 <= number < there for number in chosen):
+            raise UserError(f"--layers={how}: expected {here} of the layers 1 to {there}")
+        return chosen
+    rule = choose(LAYERS, how, key="--layers")
+    if here > there:
+        raise UserError(f"a student of {here} layers is deeper than its teacher of {there}")
+    return [int(number) for number in rule(there, here)]
+
+
+def narrowed(
+    values: Float[np.ndarray, "..."],
+    axes: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    units: str,
+    layers: str,
+) -> Float[np.ndarray, "..."]:
+    """A parameter with its axes cut to `sizes`.
+
+    axes:   their logical names.
+    units:  "select" takes heads, features and units that are evenly spaced; "average" the mean of
+            neighbours, or where a map reads them, their sum, so that the mean of what is read stays
+            what it was.
+    layers: which of a stack's, as `choose_layers` takes it.
+
+    Raises UserError for a size that is larger than it was, or does not divide it in averages.
+    """
+    for axis, (name, size) in enumerate(zip(axes, sizes, strict=True)):
+        there = values.shape[axis]
+        if name == "layers":
+            values = np.take(values, choose_layers(layers, there, size), axis=axis)
+        elif there == size:
+            continue
+        elif there < size:
+            raise UserError(f"a student's {name} of {size} is wider than its teacher's {there}")
+        elif units == "select":
+            values = np.take(values, spread(there, size), axis=axis)
+        elif units == "average":
+            values = _averaged(values, axis, size, name, is_read=_is_read(axes, axis))
+        else:
+            raise UserError(f"--units={units} is unknown: choose select or average")
+    return values
+
+
+def _averaged(values: np.ndarray, axis: int, size: int, name: str, *, is_read: bool) -> np.ndarray:
+    there = values.shape[axis]
+    if there % size:
+        raise UserError(
+            f"--units=average: a student's {name} of {size} does not divide its teacher's {there}: "
+            f"choose a divisor, or --units=select"
+        )
+    shape = (*values.shape[:axis], size, there // size, *values.shape[axis + 1 :])
+    grouped = values.reshape(shape)
+    return grouped.sum(axis=axis + 1) if is_read else grouped.mean(axis=axis + 1)
+
+
+def _is_read(axes: Sequence[str], axis: int) -> bool:
+    """Whether a map's input lies along an axis; a table of embeddings is written."""
+    return "vocab" not in axes and axis in read_axes(axes)

@@ -1,0 +1,173 @@
+"""A student, and what its teachers make of the same batch.
+
+batch ──┬──▶ student  ──▶ "ctc", "decoder", ...   "student/states", "student/projected"
+        ├──▶ teachers ──▶ "teacher/ctc", "teacher/decoder"   "teacher/states"
+        └──▶ codebooks ─▶ "codebook/logits", "codebook/codes"
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jasr.layers.collections import read_collection
+from jasr.layers.linear import Linear
+from jasr.models.distillation.teacher import (
+    Lesson,
+    Teacher,
+    at_places_of,
+    lesson_of,
+    looked_at,
+    mixed,
+    taught_in_parts,
+)
+from jasr.models.pretraining.units import Units
+from jasr.models.recognizer import Recognizer
+from jasr.types import Batch, Encoded, Outputs, Padded
+
+# The name of the parameters that the student alone does not have, in its own place "codebook".
+MATCHING = "matching"
+
+
+class Matching(nn.Module):
+    """A linear layer from each matched layer of the student to the teacher's width."""
+
+    width: int
+
+    @nn.compact
+    def __call__(
+        self, states: Float[Array, "batch frames pairs embed"]
+    ) -> Float[Array, "batch frames pairs width"]:
+        layers = [
+            Linear((self.width,), ("embed",), ("features",), dtype="float32", name=f"layer_{pair}")
+            for pair in range(states.shape[2])
+        ]
+        projected = [layer(states[:, :, pair]) for pair, layer in enumerate(layers)]
+        return jnp.stack(projected, axis=2)
+
+
+class Taught(nn.Module):
+    """Gives what the student gives, and what is to be learned beside it.
+
+    The teachers' parameters are the collection "teacher", by number; where there are none, the one
+    teacher is the student of averaged parameters, the collection "average".
+
+    student:        its parameters have here the paths that they have alone.
+    weights:        of each teacher's probabilities in their mean. States and attention are those of
+                    the first.
+    pairs:          layers of the student and of the teacher to match, counted from 1.
+    attention:      whether attention is learned.
+    codebook:       predicts the codes of frames; None where no codes are.
+    shares_encoder: whether the teachers read the student's frames, their encoder being its own.
+    parts:          in which the teachers go through a batch, one after the other.
+    """
+
+    student: Recognizer
+    teachers: tuple[Teacher, ...] = ()
+    weights: tuple[float, ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
+    attention: bool = False
+    codebook: Units | None = None
+    shares_encoder: bool = False
+    parts: int = 1
+
+    @nn.compact
+    def __call__(self, batch: Batch, *, train: bool) -> Outputs:
+        """The student's outputs, and
+
+        "student/states":    float32 [B, T, pairs, embed], of its matched layers.
+        "student/projected": the same, projected to the teacher's width.
+        "student/attention": [B, T, pairs, heads, T].
+        "teacher/ctc", "teacher/decoder": logarithms of probabilities, shaped as the student's.
+        "teacher/states", "teacher/attention": as the student's.
+        "codebook/...":      as `Units` gives them.
+
+        Masks are the student's.
+        """
+        student = self.student.clone(parent=None, name=None)
+        rngs = {name: self.make_rng(name) for name in ("augment", "dropout") if self.has_rng(name)}
+        if self.is_initializing():
+            drawn = student.init(self.make_rng("params"), batch, train=False)["params"]
+            for name, part in drawn.items():
+                self.param(name, lambda _, part=part: part)
+            params: Any = nn.unbox(drawn)
+        else:
+            params = self.variables["params"]
+        outputs, seen = student.apply(
+            {"params": params}, batch, train=train, rngs=rngs, mutable=looked_at(self.attention)
+        )
+        outputs = dict(outputs)
+        frames = outputs["encoder"]
+        if self.codebook is not None:
+            codes = self.codebook.predict(frames, batch.audio)
+            outputs |= {f"codebook/{name}": value for name, value in codes.items()}
+        if not self.teachers:
+            return outputs
+        own = lesson_of(outputs, seen, attention=self.attention)
+        chosen = [student_layer - 1 for student_layer, _ in self.pairs]
+        states = own.states[:, :, chosen].astype(jnp.float32)
+        projected = Matching(self.teachers[0].encoder.embed_dim, name=MATCHING)(states)
+        outputs |= {
+            "student/states": Padded(states, frames.mask),
+            "student/projected": Padded(projected, frames.mask),
+        }
+        if self.attention:
+            outputs["student/attention"] = Padded(own.attention[:, :, chosen], frames.mask)
+        if not self.is_initializing():
+            outputs |= self._lessons(batch, outputs)
+        return outputs
+
+    def _lessons(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Padded]:
+        frames: Encoded = outputs["encoder"]
+        lessons = [
+            taught_in_parts(
+                teacher,
+                self._params_of(number),
+                batch,
+                parts=self.parts,
+                attention=self.attention,
+                encoded=frames if self.shares_encoder else None,
+            )
+            for number, teacher in enumerate(self.teachers)
+        ]
+        taught = {
+            f"teacher/{name}": Padded(
+                mixed([lesson.logits[name] for lesson in lessons], self.weights),
+                outputs[name].mask,
+            )
+            for name in lessons[0].logits
+            if name in outputs and all(name in lesson.logits for lesson in lessons)
+        }
+        return taught | self._layers_of(lessons[0], frames)
+
+    def _params_of(self, number: int) -> Any:
+        given = read_collection(self, "teacher")
+        return given[str(number)] if given else read_collection(self, "average")
+
+    def _layers_of(self, lesson: Lesson, frames: Padded) -> dict[str, Padded]:
+        if lesson.states is None:
+            return {}
+        chosen = [teacher_layer - 1 for _, teacher_layer in self.pairs]
+        states = at_places_of(
+            lesson.states[:, :, chosen].astype(jnp.float32),
+            self.teachers[0].encoder,
+            self.student.encoder,
+            frames.mask.shape[1],
+        )
+        found = {"teacher/states": Padded(states, frames.mask)}
+        if self.attention:
+            found["teacher/attention"] = Padded(lesson.attention[:, :, chosen], frames.mask)
+        return found
+
+
+def uniform_pairs(student_layers: int, teacher_layers: int) -> tuple[tuple[int, int], ...]:
+    """Every layer of the student with one of the teacher's, evenly spaced, the last with the last.
+
+    Jiao et al. 2020, "TinyBERT", section 4.2.
+    """
+    return tuple(
+        (layer, max(1, round(layer * teacher_layers / student_layers)))
+        for layer in range(1, student_layers + 1)
+    )

@@ -1,0 +1,56 @@
+"""Eight-bit weights: how far they are from what they were, and what they take."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from tiny_models import draw, make_batch, make_recognizer, shapes
+
+from jasr.experiment.warm_start import logical_axes
+from jasr.models.int8 import Int8, dequantized, num_bytes, quantized, read_axes
+
+BATCH = make_batch([64, 40], [3, 2])
+
+
+@pytest.mark.parametrize(
+    ("axes", "read"),
+    [
+        (("layers", "embed", "heads", "head_dim"), (1,)),
+        (("layers", "heads", "head_dim", "embed"), (1, 2)),
+        (("layers", "mlp", "embed"), (1,)),
+        (("embed", "vocab"), (0,)),
+        (("vocab", "embed"), (1,)),
+        (("kernel", "features", "embed"), (0, 1)),
+        (("layers", "embed"), ()),
+        (("embed",), ()),
+    ],
+)
+def test_what_a_kernel_reads(axes, read):
+    assert read_axes(axes) == read
+
+
+def test_every_weight_is_as_near_as_its_output_s_scale_allows():
+    model = make_recognizer()
+    params = draw(model, BATCH)["params"]
+    small = quantized(params, logical_axes(shapes(model, BATCH)["params"]))
+    flat = flatten_dict(params, sep="/")
+    back = flatten_dict(dequantized(small), sep="/")
+    kept = flatten_dict(
+        jax.tree.map(lambda leaf: leaf, small, is_leaf=lambda leaf: isinstance(leaf, Int8)), sep="/"
+    )
+    assert sum(isinstance(leaf, Int8) for leaf in kept.values()) > 10
+    for path, leaf in flat.items():
+        if isinstance(kept[path], Int8):
+            assert kept[path].values.dtype == jnp.int8
+            error = np.abs(back[path] - leaf)
+            assert np.all(error <= kept[path].scale / 2 + 1e-7), path
+        else:
+            np.testing.assert_array_equal(back[path], leaf)
+    assert num_bytes(small) < 0.45 * num_bytes(params)
+
+
+def test_a_kernel_of_zeros_stays_zero():
+    zeros = {"kernel": jnp.zeros((3, 4))}
+    small = quantized(zeros, {"kernel": ("embed", "mlp")})
+    np.testing.assert_array_equal(dequantized(small)["kernel"], 0)

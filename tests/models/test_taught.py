@@ -1,0 +1,213 @@
+"""A student beside its teachers: whose outputs are whose, and where gradients go."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+from tiny_models import Frames, draw, make_batch, make_recognizer, quick_jit, shapes
+
+from jasr.errors import UserError
+from jasr.models.conformer_encoder import ConformerEncoder
+from jasr.models.distillation.taught import Taught, uniform_pairs
+from jasr.models.distillation.teacher import ListeningTeacher, RecognizingTeacher, mixed
+from jasr.models.pretraining.clusters import Cepstra, Clusters
+from jasr.models.pretraining.units import Units
+from jasr.models.transformer_decoder import TransformerDecoder
+from jasr.models.transformer_encoder import TransformerEncoder
+from jasr.types import Padded
+
+BATCH = make_batch([64, 40, 64, 24], [3, 2, 1, 3])
+STEM = {"stem": "conv1d_4x", "position": "rotary"}
+STUDENT = make_recognizer(encoder=STEM)
+# Wider and deeper than the student.
+LARGE = {"num_layers": 4, "embed_dim": 24, "num_heads": 2, "mlp_dim": 32}
+TEACHER = STUDENT.clone(
+    encoder=TransformerEncoder(**LARGE, **STEM), decoder=TransformerDecoder(**LARGE)
+)
+
+
+def taught(teachers=(TEACHER,), **fields):
+    defaults = {"weights": (1.0,) * len(teachers), "pairs": ((1, 2), (2, 4)), "attention": True}
+    kinds = tuple(RecognizingTeacher(teacher) for teacher in teachers)
+    return Taught(STUDENT, kinds, **(defaults | fields))
+
+
+def with_teachers(model, *params):
+    drawn = draw(model, BATCH)["params"]
+    return {"params": drawn, "teacher": {str(n): one for n, one in enumerate(params)}}
+
+
+def run(model, variables, batch=BATCH, **how):
+    return quick_jit(functools.partial(model.apply, **({"train": False} | how)))(variables, batch)
+
+
+@pytest.fixture(scope="module")
+def teacher_params():
+    return draw(TEACHER, BATCH)["params"]
+
+
+@pytest.fixture(scope="module")
+def variables(teacher_params):
+    return with_teachers(taught(), teacher_params)
+
+
+@pytest.fixture(scope="module")
+def outputs(variables):
+    return run(taught(), variables)
+
+
+def test_the_student_s_parameters_are_those_it_has_alone(variables):
+    alone = flatten_dict(nn.unbox(shapes(STUDENT, BATCH))["params"], sep="/")
+    here = flatten_dict(variables["params"], sep="/")
+    assert {path for path in here if path not in alone} == {
+        f"matching/layer_{pair}/{part}" for pair in (0, 1) for part in ("kernel", "bias")
+    }
+    assert all(here[path].shape == leaf.shape for path, leaf in alone.items())
+
+
+def test_each_says_what_it_says_alone(outputs, variables, teacher_params):
+    alone = run(STUDENT, {"params": variables["params"]})
+    teacher = run(TEACHER, {"params": teacher_params})
+    for name in ("ctc", "decoder"):
+        real = np.asarray(alone[name].mask)
+        np.testing.assert_allclose(
+            np.asarray(outputs[name].values)[real], np.asarray(alone[name].values)[real], atol=1e-5
+        )
+        np.testing.assert_allclose(
+            np.asarray(outputs[f"teacher/{name}"].values)[real],
+            np.asarray(jax.nn.log_softmax(teacher[name].values))[real],
+            atol=1e-5,
+        )
+
+
+def test_layers_are_those_that_are_matched(outputs, teacher_params):
+    _, seen = TEACHER.apply(
+        {"params": teacher_params}, BATCH, train=False, mutable=["intermediates", "attention"]
+    )
+    layers = seen["intermediates"]["encoder"]["layers"]["output"][0]
+    found = outputs["teacher/states"].values
+    for pair, layer in enumerate((1, 3)):
+        np.testing.assert_allclose(found[:, :, pair], layers[layer], atol=1e-5)
+    maps = outputs["teacher/attention"]
+    assert maps.values.shape == (4, 16, 2, 2, 16)
+    np.testing.assert_allclose(np.asarray(maps.values.sum(-1))[np.asarray(maps.mask)], 1, atol=1e-5)
+    assert outputs["student/states"].values.shape == (4, 16, 2, 16)
+    assert outputs["student/projected"].values.shape == (4, 16, 2, 24)
+
+
+def test_nothing_is_learned_by_the_teacher(variables):
+    model = taught()
+
+    def total(variables):
+        outputs = model.apply(variables, BATCH, train=False)
+        return sum(
+            jnp.sum(value.values**2) for name, value in outputs.items() if "teacher/" in name
+        )
+
+    gradients = quick_jit(jax.grad(total))(variables)
+    assert all(not np.any(leaf) for leaf in jax.tree.leaves(gradients))
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_in_parts_it_is_the_same(parts, outputs, variables):
+    in_parts = run(taught(parts=parts), variables)
+    for name, value in outputs.items():
+        if name.startswith("teacher/"):
+            np.testing.assert_allclose(in_parts[name].values, value.values, atol=2e-5)
+
+
+def test_several_teach_the_weighted_mean_of_their_probabilities(teacher_params):
+    other = jax.tree.map(lambda leaf: leaf * 0.5, teacher_params)
+    model = taught((TEACHER, TEACHER), weights=(3.0, 1.0))
+    found = run(model, with_teachers(model, teacher_params, other))["teacher/ctc"]
+    each = [
+        jax.nn.softmax(run(TEACHER, {"params": params})["ctc"].values)
+        for params in (teacher_params, other)
+    ]
+    real = np.asarray(found.mask)
+    np.testing.assert_allclose(
+        np.exp(found.values)[real], np.asarray(0.75 * each[0] + 0.25 * each[1])[real], atol=1e-5
+    )
+
+
+def test_a_mean_of_certain_teachers_is_finite():
+    certain = jnp.array([[[200.0, 0.0]]]), jnp.array([[[0.0, 200.0]]])
+    np.testing.assert_allclose(mixed(certain, (1.0, 1.0)), np.log([[[0.5, 0.5]]]), atol=1e-6)
+
+
+def test_a_shared_encoder_is_gone_through_once():
+    """The teacher's decoder reads the student's frames; parameters of an encoder it has none."""
+    model = taught((STUDENT,), pairs=((1, 1),), attention=False, shares_encoder=True)
+    variables = with_teachers(model, {})
+    params = variables["params"]
+    decoder = {name: part for name, part in params.items() if name not in ("encoder", "matching")}
+    other = jax.tree.map(lambda leaf: leaf * 0.5, decoder)
+    outputs = run(model, {"params": params, "teacher": {"0": other}})
+    alone = run(STUDENT, {"params": {**other, "encoder": params["encoder"]}})
+    for name in ("ctc", "decoder"):
+        real = np.asarray(alone[name].mask)
+        np.testing.assert_allclose(
+            np.asarray(outputs[f"teacher/{name}"].values)[real],
+            np.asarray(jax.nn.log_softmax(alone[name].values))[real],
+            atol=1e-5,
+        )
+    assert "teacher/states" not in outputs
+
+
+def test_without_a_teacher_the_average_teaches():
+    model = taught((STUDENT,), pairs=((2, 2),), attention=False)
+    params = with_teachers(model)["params"]
+    average = jax.tree.map(lambda leaf: leaf * 0.9, params)
+    outputs = run(model, {"params": params, "average": average})
+    alone = run(STUDENT, {"params": average})["ctc"].values
+    np.testing.assert_allclose(outputs["teacher/ctc"].values, jax.nn.log_softmax(alone), atol=1e-5)
+
+
+def test_an_encoder_without_words_teaches_its_states():
+    encoder = ConformerEncoder(num_layers=2, embed_dim=24, num_heads=2, mlp_dim=32, stem="whisper")
+    teacher = ListeningTeacher(Frames(), encoder)
+    model = Taught(STUDENT, (teacher,), (1.0,), pairs=((2, 2),))
+    params = draw(encoder, Frames()(BATCH.audio))["params"]
+    outputs = run(model, with_teachers(model, {"encoder": params}))
+    assert "teacher/ctc" not in outputs
+    # The student's frames are of 4, the teacher's of 2: of each two, the one in the middle.
+    states = outputs["teacher/states"].values
+    assert states.shape == (4, 16, 1, 24)
+    own = teacher.teach({"encoder": params}, BATCH, attention=False).states
+    np.testing.assert_allclose(states[:, :, 0], own[:, 1::2, 1], atol=1e-5)
+    with pytest.raises(UserError, match="only the layers' states"):
+        teacher.teach({"encoder": params}, BATCH, attention=True)
+
+
+def test_padding_changes_no_lesson(variables):
+    narrow, wide = (
+        run(taught(), variables, make_batch([40], [2], frames=frames)) for frames in (40, 64)
+    )
+    for name in ("teacher/ctc", "teacher/states", "student/projected", "teacher/decoder"):
+        real = np.asarray(narrow[name].mask)[0]
+        there = np.asarray(wide[name].values)[0][: len(real)][real]
+        np.testing.assert_allclose(there, np.asarray(narrow[name].values)[0][real], atol=3e-5)
+
+
+def test_codes_are_the_clusters_of_frames():
+    clusters = Clusters(Cepstra(Frames(), stride=4, num_cepstra=3), num_clusters=5, num_codebooks=2)
+    rng = np.random.default_rng(0)
+    found = {
+        "mean": np.zeros(36, np.float32),
+        "std": np.float32(1),
+        "centroids": rng.normal(size=(2, 5, 36)).astype(np.float32),
+    }
+    model = Taught(STUDENT, codebook=Units(clusters, code_dim=8))
+    outputs = run(model, {"params": draw(model, BATCH)["params"], "clusters": found})
+    codes: Padded = outputs["codebook/codes"]
+    np.testing.assert_array_equal(codes.values, clusters(found, BATCH.audio).values)
+    assert outputs["codebook/logits"].values.shape == (4, 16, 2, 5)
+
+
+def test_layers_are_matched_evenly():
+    assert uniform_pairs(4, 8) == ((1, 2), (2, 4), (3, 6), (4, 8))
+    assert uniform_pairs(5, 3) == ((1, 1), (2, 1), (3, 2), (4, 2), (5, 3))
