@@ -16,7 +16,9 @@ from jasr.experiment.data import empty_batch, order
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks
+from jasr.experiment.teachers import row_parts, taught, teacher_tokenizer
 from jasr.experiment.training_data import open_training
+from jasr.experiment.workdir import Meta
 from jasr.models.pretraining.clusters import Clusters
 from jasr.pipeline.buckets import Bucket
 from jasr.pipeline.usable import Selection, indexed_samples, select_audio
@@ -29,7 +31,7 @@ from jasr.sharding.placement import Placement
 from jasr.tasks.targets import NoTargets, Targets
 from jasr.tasks.task import Task
 from jasr.tasks.task_targets import TaskTargets
-from jasr.text.tokenizer import Tokenizer
+from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
 from jasr.training.flops import matmul_flops
 from jasr.types import Batch
 
@@ -117,9 +119,10 @@ def plan_training(
         config["data"],
         selection,
         seed=config["seed"],
-        multiple_of=placement.row_shards * config["train"]["microbatches"],
+        multiple_of=placement.row_shards * row_parts(config),
     )
-    vocabulary = _Vocabulary(config["text"]["vocab_size"] or CHARACTERS)
+    tokenizer = tokenizer_from_dict(saved) if (saved := _teacher_tokenizer(config)) else None
+    vocabulary = tokenizer or _Vocabulary(config["text"]["vocab_size"] or CHARACTERS)
     log_mel = config["model"].get("log_mel", {})
     num_mels, is_global = log_mel.get("num_mels", 80), log_mel.get("normalize") == "global"
     statistics = {"mean": [0.0] * num_mels, "std": [1.0] * num_mels} if is_global else None
@@ -128,6 +131,10 @@ def plan_training(
     model = build_model(config["model"], vocabulary, statistics, clusters, tasks)
     targets = TaskTargets(tasks, cast(Tokenizer, vocabulary), str) if tasks else NoTargets()
     first = _batch(plan.buckets[0], placement, targets)
+    if config["teacher"]:
+        meta = Meta(config, tokenizer, statistics, plan="", rows=1, data_dir=None)
+        model, found, _ = taught(model, meta, placement, clusters)
+        frozen = {**frozen, "teacher": {name: one.shapes for name, one in found.items()}}
     step = TrainingStep.build(config, model, first, placement, frozen)
     return TrainingPlan(
         parameters=sum(leaf.size for leaf in jax.tree.leaves(step.abstract.params)),
@@ -140,6 +147,11 @@ def plan_training(
             for bucket in plan.buckets
         ],
     )
+
+
+def _teacher_tokenizer(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """That of the teacher, whose tokens its student has."""
+    return teacher_tokenizer(config) if config["teacher"] else None
 
 
 def _tasks(config: Mapping[str, Any]) -> dict[str, Task]:

@@ -17,7 +17,7 @@ from jasr.experiment.data import build_targets, build_tokenizer, statistics_of, 
 from jasr.experiment.model import needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
-from jasr.experiment.teachers import teacher_tokenizer
+from jasr.experiment.teachers import row_parts, teacher_tokenizer
 from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta
 from jasr.models.pretraining.clusters import Clusters
@@ -37,8 +37,7 @@ def meta_and_plan(
     saved: Mapping[str, Any] | None,
 ) -> tuple[Meta, TrainPlan]:
     """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
-    parts = config["train"]["microbatches"] * config["teacher"].get("parts", 1)
-    shards = placement.row_shards * parts
+    shards = placement.row_shards * row_parts(config)
     if saved is None:
         other = _meta_of_other(config["init"])
         found = hosts.from_first(lambda: _found_in(corpus, config, other))

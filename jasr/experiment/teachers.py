@@ -2,13 +2,15 @@
 
 import contextlib
 import dataclasses
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct
@@ -25,7 +27,7 @@ from jasr.sharding.placement import Placement
 from jasr.sharding.presets import PRESETS
 from jasr.training.checkpoint import open_checkpoints
 
-DTYPES = {"": None, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
+DTYPES = ("", "float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +95,34 @@ class TeacherConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Loaded:
-    """A teacher, its parameters, and the step they are of."""
+class Found:
+    """A teacher, the step that its parameters are of, and where they will lie.
+
+    shapes:  of the parameters, with dtypes and shardings.
+    restore: reads them as they were saved.
+    """
 
     teacher: Teacher
-    params: Any
     step: int
+    shapes: Any
+    restore: Callable[[], Any]
+
+    def load(self) -> Any:
+        """The parameters, of the dtype and in the places that `shapes` says."""
+        restored = flatten_dict(self.restore(), sep="/")
+        return unflatten_dict(
+            {
+                path: restored[path].astype(leaf.dtype)
+                for path, leaf in flatten_dict(self.shapes, sep="/").items()
+            },
+            sep="/",
+        )
+
+
+def row_parts(config: Mapping[str, Any]) -> int:
+    """In how many equal parts a batch's rows must be divisible: microbatches, and the teachers'."""
+    parts = TeacherConfig.parse(config).parts if config["teacher"] else 1
+    return int(config["train"]["microbatches"]) * parts
 
 
 def teacher_tokenizer(config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -113,9 +137,9 @@ def teacher_tokenizer(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def taught(
     student: nn.Module, meta: Meta, placement: Placement, clusters: Clusters | None
-) -> tuple[Taught, dict[str, Any], Meta]:
-    """The student beside its teachers, what of them is frozen, and the meta that says which
-    checkpoints they are.
+) -> tuple[Taught, dict[str, Found], Meta]:
+    """The student beside its teachers, their parameters to be loaded as the collection "teacher",
+    and the meta that says which checkpoints they are of.
 
     Raises UserError for a teacher that cannot teach this student.
     """
@@ -127,11 +151,11 @@ def taught(
             f"{config['model']['name']!r}"
         )
     steps: Sequence[int | str] = meta.teacher_steps or [chosen.checkpoint] * len(chosen.workdirs)
-    loaded = [
-        _load(workdir, str(step), chosen, meta, placement)
+    found = [
+        _find(workdir, str(step), chosen, meta, placement)
         for workdir, step in zip(chosen.workdirs, steps, strict=True)
     ]
-    teachers: tuple[Teacher, ...] = tuple(one.teacher for one in loaded)
+    teachers: tuple[Teacher, ...] = tuple(one.teacher for one in found)
     if chosen.average:
         teachers = (RecognizingTeacher(student),)
     codebook = None
@@ -149,45 +173,65 @@ def taught(
         shares_encoder=chosen.shares_encoder,
         parts=chosen.parts,
     )
-    params = {str(number): one.params for number, one in enumerate(loaded)}
-    found = dataclasses.replace(meta, teacher_steps=[one.step for one in loaded])
-    return model, {"teacher": params} if params else {}, found
+    numbered = {str(number): one for number, one in enumerate(found)}
+    return model, numbered, dataclasses.replace(meta, teacher_steps=[one.step for one in found])
 
 
-def _load(
+def _find(
     workdir: str, checkpoint: str, chosen: TeacherConfig, student: Meta, placement: Placement
-) -> Loaded:
+) -> Found:
     with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
         step = checkpoints.find(checkpoint)
         meta = Meta.from_dict(checkpoints.read_meta(step))
-        model = {**meta.config["model"], "dtype": chosen.dtype or meta.config["model"]["dtype"]}
-        meta = dataclasses.replace(meta, config={**meta.config, "model": model})
-        rules = PRESETS[chosen.preset] if chosen.preset else placement.rules
-        own = Placement(placement.mesh, rules)
-        if model["name"] == "recognizer":
-            _must_speak_alike(workdir, meta, student)
-            recognition = Recognition.build(meta, own)
-            teacher: Teacher = RecognizingTeacher(recognition.model)
-            params = load_params(checkpoints, step, recognition)
-        elif model["name"] == "masked_speech":
-            log_mel = build_log_mel(model["log_mel"], meta.statistics)
-            teacher = ListeningTeacher(log_mel, build_encoder(model))
-            params = checkpoints.restore_params(step, own.replicated)
-        else:
-            raise UserError(
-                f"config.teacher.workdir {workdir} holds a {model['name']}, which hears no speech: "
-                f"give a recognizer, or a masked_speech for its layers' states"
-            )
+        saved = checkpoints.params_shapes(step)
+    model = {**meta.config["model"], "dtype": chosen.dtype or meta.config["model"]["dtype"]}
+    meta = dataclasses.replace(meta, config={**meta.config, "model": model})
+    rules = PRESETS[chosen.preset] if chosen.preset else placement.rules
+    own = Placement(placement.mesh, rules)
+    dtype = jnp.dtype(chosen.dtype or "float32")
+    if model["name"] == "masked_speech":
+        log_mel = build_log_mel(model["log_mel"], meta.statistics)
+        shapes = {
+            path: jax.ShapeDtypeStruct(shape, dtype, sharding=own.replicated)
+            for path, shape in saved.items()
+            if path.startswith("encoder/")
+        }
+        return Found(
+            ListeningTeacher(log_mel, build_encoder(model)),
+            step,
+            unflatten_dict(shapes, sep="/"),
+            functools.partial(_restore_all, workdir, step, own),
+        )
+    if model["name"] != "recognizer":
+        raise UserError(
+            f"config.teacher.workdir {workdir} holds a {model['name']}, which hears no speech: "
+            f"give a recognizer, or a masked_speech for its layers' states"
+        )
+    _must_speak_alike(workdir, meta, student)
+    recognition = Recognition.build(meta, own)
+    placed = jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=sharding),
+        nn.unbox(recognition.boxed_params()),
+        recognition.parameter_shardings(),
+    )
     if chosen.shares_encoder:
         if student.config["model"]["encoder"] != meta.config["model"]["encoder"]:
             raise UserError(
                 f"config.teacher.shares_encoder: config.model.encoder is not that of {workdir}"
             )
-        params = {name: part for name, part in params.items() if name != "encoder"}
-    dtype = DTYPES[chosen.dtype]
-    if dtype is not None:
-        params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
-    return Loaded(teacher, params, step)
+        del placed["encoder"]
+    restore = functools.partial(_restore_recognizer, workdir, step, recognition)
+    return Found(RecognizingTeacher(recognition.model), step, placed, restore)
+
+
+def _restore_all(workdir: str, step: int, placement: Placement) -> Any:
+    with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
+        return checkpoints.restore_params(step, placement.replicated)
+
+
+def _restore_recognizer(workdir: str, step: int, recognition: Recognition) -> Any:
+    with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
+        return load_params(checkpoints, step, recognition)
 
 
 def _must_speak_alike(workdir: str, teacher: Meta, student: Meta) -> None:

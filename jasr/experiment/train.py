@@ -103,8 +103,8 @@ def _train(
         frozen = {**frozen, "base": base}
         params_of = jax.jit(functools.partial(merged, trained, base))
     if config["teacher"]:
-        trained, lessons, meta = taught(model, meta, placement, clusters)
-        frozen = {**frozen, **lessons}
+        trained, found, meta = taught(model, meta, placement, clusters)
+        frozen = {**frozen, "teacher": {name: one.load() for name, one in found.items()}}
     step = TrainingStep.build(config, trained, first, placement, frozen)
     if latest is None:
         state = step.create(config["seed"])

@@ -17,6 +17,7 @@ DATA_PARALLEL: Rules = MappingProxyType(
         "vocab": None,
         "kernel": None,
         "features": None,
+        "codebooks": None,
         "positions": None,
     }
 )

@@ -17,7 +17,17 @@ from configs.defaults import get_defaults
 
 PACKS = {"fsdd": "fsdd", "an4": "an4", "speechocean": "speechocean762"}
 # test_spine.py and test_pretraining.py take them through everything.
-ELSEWHERE = {"quickstart", "pretrain", "finetune", "text", "gan", "multitask", "digits", "barista"}
+ELSEWHERE = {
+    "quickstart",
+    "pretrain",
+    "finetune",
+    "text",
+    "gan",
+    "multitask",
+    "digits",
+    "barista",
+    "distil",
+}
 WORDS = (
     "THE CAT SAT ON A MAT BY AN OLD MILL WHERE WATER RAN UNDER HEAVY STONES AND CHILDREN PLAYED "
     "WITH QUICK BROWN FOXES JUMPING OVER LAZY DOGS WHILE EVENING SETTLED UPON VALLEYS FAR BELOW"

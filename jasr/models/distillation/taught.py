@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from jasr.errors import UserError
 from jasr.layers.collections import read_collection
 from jasr.layers.linear import Linear
 from jasr.models.distillation.teacher import (
@@ -144,7 +145,12 @@ class Taught(nn.Module):
 
     def _params_of(self, number: int) -> Any:
         given = read_collection(self, "teacher")
-        return given[str(number)] if given else read_collection(self, "average")
+        if given:
+            return given[str(number)]
+        average = read_collection(self, "average")
+        if not average:
+            raise UserError("model: its teachers' parameters were not given, nor an average")
+        return average
 
     def _layers_of(self, lesson: Lesson, frames: Padded) -> dict[str, Padded]:
         if lesson.states is None:

@@ -36,13 +36,13 @@ class Units(nn.Module):
     def predict(self, encoded: Padded, audio: Padded) -> Outputs:
         """ "logits" [B, T, codebooks, clusters]; "codes" int32 [B, T, codebooks]."""
         codebooks = self.clusters.num_codebooks
-        projected = project(encoded, (codebooks, self.code_dim), ("features", "features"))
+        projected = project(encoded, (codebooks, self.code_dim), ("codebooks", "features"))
         embedding_NVD = parameter(
             self,
             "embedding",
             nn.initializers.normal(1.0),
             (codebooks, self.clusters.num_clusters, self.code_dim),
-            ("features", "vocab", "features"),
+            ("codebooks", "vocab", "features"),
         )
         cosine_BTNV = jnp.einsum("btnd,nvd->btnv", unit(projected), unit(embedding_NVD))
         return {

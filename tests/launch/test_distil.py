@@ -1,0 +1,184 @@
+"""A small recogniser taught by a large one, by the real commands."""
+
+import json
+
+import numpy as np
+import pytest
+from launching import launch, metrics, refuse
+
+from jasr.experiment.workdir import Meta
+from jasr.training.checkpoint import open_checkpoints
+
+# In one model, so that they are tried together: every kind of knowledge.
+EVERYTHING = "configs/distil.py:all,paths,relations,attention,codebook,half,smoke"
+TERMS = {
+    *("ctc", "cross_entropy", "logits", "posteriors", "paths"),
+    *("hidden", "relations", "attention", "codebook"),
+}
+# The teacher is twice as wide and deep.
+LARGE = (
+    "--config.model.encoder.embed_dim=64",
+    "--config.model.encoder.num_layers=4",
+    "--config.model.decoder.embed_dim=64",
+)
+ONE_SHAPE = "--config.data.num_buckets=1"
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory, spoken):
+    workdir = tmp_path_factory.mktemp("distil") / "teacher"
+    flags = ("--config=configs/distil.py:scratch,smoke", *LARGE, ONE_SHAPE)
+    launch("train", *flags, f"--workdir={workdir}", f"--data_dir={spoken}")
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def student(teacher, spoken):
+    """Taught everything, and stopped once on the way."""
+    workdir = teacher.parent / "student"
+    flags = (
+        f"--config={EVERYTHING}",
+        f"--data_dir={spoken}",
+        f"--config.teacher.workdir={teacher}",
+        "--config.teacher.parts=2",
+    )
+    launch("prepare", *flags)
+    for steps in (4, 8):
+        launch(
+            "train", *flags, ONE_SHAPE, f"--workdir={workdir}", f"--config.train.num_steps={steps}"
+        )
+    return workdir
+
+
+def test_every_kind_of_knowledge_is_a_term(student):
+    steps = [line for line in metrics(student) if "loss" in line]
+    assert {line["compilations"] for line in steps} == {1}
+    for name in TERMS:
+        assert all(np.isfinite(line[f"loss/{name}"]) for line in steps), name
+        assert any(line[f"loss/{name}"] > 0 for line in steps), name
+
+
+def test_the_student_stands_alone(student, teacher, tmp_path):
+    """No parameter of the teacher's is in its checkpoint, and the teacher is not needed again."""
+    checkpoints = open_checkpoints(student)
+    shapes = checkpoints.params_shapes(8)
+    meta = Meta.from_dict(checkpoints.read_meta(8))
+    checkpoints.close()
+    assert meta.teacher_steps == [8]
+    assert not any(path.startswith("teacher") for path in shapes)
+    hidden = tmp_path / "elsewhere"
+    teacher.rename(hidden)
+    try:
+        printed = launch("evaluate", f"--workdir={student}", "--split=test", "--checkpoint=last")
+    finally:
+        hidden.rename(teacher)
+    assert "float32 weights" in printed
+
+
+def test_eight_bits_and_noise_have_scores_of_their_own(student):
+    flags = ("--noise_db=0,10", "--weights=int8", "--split=test", "--checkpoint=last")
+    assert "int8 weights" in launch("evaluate", f"--workdir={student}", *flags)
+    scores = [
+        json.loads((student / "eval" / name / "summary.json").read_text())
+        for name in ("test", "test-noise-0-10db-int8")
+    ]
+    assert scores[1]["weights"] == "int8"
+    assert scores[1]["parameter_bytes"] < 0.4 * scores[0]["parameter_bytes"]
+    assert scores[0]["words"] == scores[1]["words"]
+
+
+def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_path):
+    labels = tmp_path / "labels.jsonl"
+    flags = ("--config=configs/distil.py:sequence,half,smoke", f"--data_dir={spoken}")
+    launch(
+        "label",
+        *flags,
+        f"--workdir={teacher}",
+        f"--second={teacher}",
+        "--decoding=attention_beam:beam_size=3,num_hypotheses=2",
+        f"--output={labels}",
+    )
+    rows = [json.loads(line) for line in labels.read_text().splitlines()]
+    assert len(rows) == 24
+    for row in rows:
+        assert f"{teacher}, step 8, attention-beam(3" in row["teacher"]
+        assert 0 <= row["confidence"] <= 1
+        assert row["answer"] == row["hypotheses"][0]["text"]
+        assert 0 <= row["agreement"] <= 1
+    for row in rows[12:]:
+        row["confidence"] = 0.0
+    rows[0] |= {"answer": "the man walks", "confidence": 1.0}
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    printed = launch(
+        "train",
+        *flags,
+        ONE_SHAPE,
+        "--config.train.num_steps=2",
+        f"--config.labels.path={labels}",
+        "--config.labels.min_confidence=0.999",
+        "--config.data.needs_text=True",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert " 25 utterances" in printed  # half of 48, and the one that is believed
+    unsure = labels.read_text().replace('"confidence"', '"sure"')
+    labels.write_text(unsure)
+    message = refuse(
+        "train",
+        *flags,
+        f"--config.labels.path={labels}",
+        "--config.labels.min_confidence=0.5",
+        f"--workdir={tmp_path / 'other'}",
+    )
+    assert "expected JSON lines with id and answer" in message
+
+
+def test_a_student_begins_as_its_teacher(teacher, spoken, tmp_path):
+    start = tmp_path / "start"
+    config = "--config=configs/distil.py:average,smoke"
+    printed = launch("student", f"--workdir={teacher}", config, f"--output={start}")
+    assert "wrote a student of" in printed
+    launch("evaluate", f"--workdir={start}", f"--data_dir={spoken}", "--split=test")
+    said = launch(
+        "train",
+        config,
+        ONE_SHAPE,
+        f"--data_dir={spoken}",
+        f"--config.init.workdir={start}",
+        "--config.text.tokenizer=init",
+        "--config.train.num_steps=2",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert "new: 4 (matching/layer_0/bias" in said
+    assert "left: none" in said
+    assert "holds a training already" in refuse(
+        "student", f"--workdir={teacher}", config, f"--output={start}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "config.teacher.workdir is empty: give the workdir of a training"),
+        (("--config.teacher.workdir=/nowhere",), "config.teacher.workdir=/nowhere"),
+        (
+            ("--config.teacher.workdir={teacher}", "--config.text.tokenizer=character"),
+            "other tokens",
+        ),
+        (("--config.teacher.workdir={teacher}", "--config.teacher.pairs=((1,9),)"), "1 to 4"),
+        (("--config.teacher.workdir={teacher}", "--config.teacher.dtype=int4"), "is unknown"),
+        (
+            ("--config.teacher.workdir={teacher}", "--config.teacher.shares_encoder=True"),
+            "needs a frozen encoder",
+        ),
+    ],
+)
+def test_a_teacher_that_cannot_teach_is_refused(flags, message, teacher, spoken, tmp_path):
+    given = [flag.format(teacher=teacher) for flag in flags]
+    refused = refuse(
+        "train",
+        "--config=configs/distil.py:logits,smoke",
+        f"--data_dir={spoken}",
+        f"--workdir={tmp_path / 'run'}",
+        *given,
+    )
+    assert message in refused
