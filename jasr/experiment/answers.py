@@ -66,20 +66,29 @@ def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
             f"{recognition.meta.config['decoding']['name']!r}: use attention_greedy or "
             f"attention_beam"
         )
-    search = dataclasses.replace(search, rule=_phrase_rule(task, tokenizer))
+    search = dataclasses.replace(search, rule=phrase_rule(task, tokenizer))
     return dataclasses.replace(recognition, method=search, read=read)
 
 
-def _phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
+def phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
+    """Which tokens may follow which where a task writes its names and words behind each.
+
+    Whatever the task writes may be written: a word can begin with a token of its own letters or,
+    where the tokenizer has learned no such token, with a space alone.
+    """
     names = tuple(token for name in task.names for token in tokenizer.encode(mark(name)))
     first = len(tokenizer.decode([names[0], names[0]]).split())
     assert first == 2, "a name is one token"
-    starts = tuple(
-        token
-        for token in range(tokenizer.vocab_size)
-        if token not in names and len(tokenizer.decode([names[0], token]).split()) == 2
-    )
-    return PhraseRule(names, starts, tokenizer.end_id)
+
+    def written(*tokens: int) -> list[str]:
+        return tokenizer.decode([names[0], *tokens]).split()
+
+    others = [token for token in range(tokenizer.vocab_size) if token not in names]
+    starts = tuple(token for token in others if len(written(token)) == 2)
+    # Letters that go on with a word; behind a space they begin one.
+    letters = next(t for t in others if len(written(t)) == 1 and written(t) != written())
+    gaps = tuple(t for t in others if written(t) == written() and len(written(t, letters)) == 2)
+    return PhraseRule(names, starts, tokenizer.end_id, gaps)
 
 
 def _words(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[tuple[str, int]]:
