@@ -42,7 +42,7 @@ def experiment() -> Iterator[Run]:
         # As far as one step can be from knowing nothing.
         for name, steps in ((f"start-{seed}", 1), (f"language-{seed}", STEPS)):
             steps_flag = f"--config.train.num_steps={steps}"
-            yield Run(name, "configs/text.py:causal", (*text, steps_flag), score=False)
+            yield Run(name, "configs/text.py:causal", (*text, steps_flag), scores=())
         start = f"language-{seed}"
         workdir = "--config.init.workdir={runs}/" + start
         for name, argument in ((f"with-{seed}", ""), (f"without-{seed}", ",scratch")):

@@ -26,44 +26,40 @@ flags.DEFINE_list("seeds", "0,1,2", "Seeds.")
 flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
 
 
+TEST = ("--split=test",)
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """One training: its name, which is its folder's too, and what makes it.
 
-    flags:   of launch.train and, if it is to prepare, of launch.prepare; {runs} is where the
+    flags:   of launch.train, and of what is run first; in these and all others {runs} is where the
              runs' folders lie.
     after:   names of the runs it starts from, which stand before it in the experiment.
-    prepare: whether launch.prepare is needed first, as clusters of a layer need it.
-    score:   whether launch.evaluate scores it on the test split.
-    heard:   the run whose transcripts of the test split it is scored on too, for one that reads.
+    first:   modules of launch and their own flags, what is run before it with its config.
+    scores:  flags of launch.evaluate for each score of the finished run.
     """
 
     name: str
     config: str
     flags: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    prepare: bool = False
-    score: bool = True
-    heard: str = ""
+    first: tuple[tuple[str, ...], ...] = ()
+    scores: tuple[tuple[str, ...], ...] = (TEST,)
 
     def commands(self, runs: Path, data_dir: str) -> Iterator[tuple[str, ...]]:
         """The command lines, first to last, of modules that `python -m` runs."""
-        data = f"--data_dir={data_dir}"
-        flags = (
-            f"--config={self.config}",
-            data,
-            *(flag.replace("{runs}", str(runs)) for flag in self.flags),
-        )
-        workdir = f"--workdir={runs / self.name}"
-        if self.prepare:
-            yield ("launch.prepare", *flags)
+        data, workdir = f"--data_dir={data_dir}", f"--workdir={runs / self.name}"
+
+        def placed(flags: Iterable[str]) -> tuple[str, ...]:
+            return tuple(flag.replace("{runs}", str(runs)) for flag in flags)
+
+        flags = (f"--config={self.config}", data, *placed(self.flags))
+        for module, *own in self.first:
+            yield (module, *flags, *placed(own))
         yield ("launch.train", *flags, workdir)
-        if self.score:
-            evaluate = ("launch.evaluate", workdir, data, "--split=test")
-            yield evaluate
-            if self.heard:
-                said = runs / self.heard / "eval" / "test" / "transcript.jsonl"
-                yield (*evaluate, f"--heard={said}")
+        for score in self.scores:
+            yield ("launch.evaluate", workdir, data, *placed(score))
 
 
 def carry_out(experiment: Iterable[Run], table: Callable[[Path], str], *, runs: str) -> None:

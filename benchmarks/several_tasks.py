@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks.runs import Run, carry_out, markdown, scores, spread
+from benchmarks.runs import TEST, Run, carry_out, markdown, scores, spread
 from configs.multitask import BALANCERS, ENCODINGS
 
 FLAGS = flags.FLAGS
@@ -40,12 +40,17 @@ def experiment() -> Iterator[Run]:
                 "configs/multitask.py:roles,reading",
                 _flags(seed),
                 after=(f"transcript-{seed}",),
-                heard=f"transcript-{seed}",
+                scores=(TEST, (*TEST, _heard(seed))),
             )
 
 
 def _flags(seed: str) -> tuple[str, ...]:
     return f"--config.seed={seed}", f"--config.train.num_steps={FLAGS.num_steps}"
+
+
+def _heard(seed: str) -> str:
+    """What the transcript's model wrote of the test split."""
+    return f"--heard={{runs}}/transcript-{seed}/eval/test/transcript.jsonl"
 
 
 def _arguments() -> dict[str, str]:

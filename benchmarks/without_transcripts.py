@@ -33,8 +33,8 @@ def pretraining(objective: str, seed: str, corpus: str) -> Run:
         f"configs/pretrain.py:{_argument(objective, corpus)}",
         (f"--config.seed={seed}",),
         # Its clusters depend on the seed.
-        prepare=objective == "hubert",
-        score=False,
+        first=(("launch.prepare",),) if objective == "hubert" else (),
+        scores=(),
     )
 
 

@@ -45,3 +45,14 @@ def test_training_needs_neither_pytorch_nor_tensorflow():
         + "assert 'tensorflow' not in sys.modules",
         JAX_PLATFORMS="cpu",
     )
+
+
+def test_the_worked_example_of_a_task_fits_the_code():
+    text = (ROOT / "docs" / "adding_a_task.md").read_text()
+    diff = text.split("```diff\n")[1].split("```")[0]
+    checked = subprocess.run(
+        ["git", "apply", "--check", "-"], cwd=ROOT, input=diff, capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr
+    added = [line for line in diff.splitlines() if line.startswith("+") and line[:3] != "+++"]
+    assert f"all of it, {len(added)} lines" in text

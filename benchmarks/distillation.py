@@ -1,0 +1,111 @@
+"""What a small model learns of a large one: each kind of knowledge, each size, each seed.
+
+    python -m launch.prepare --config=configs/distil.py:scratch
+    python -m benchmarks.distillation --runs=runs/distillation --seeds=0,1,2
+
+Trains a teacher (configs/distil.py:scratch,large), the students from scratch, and each by every
+kind of --kinds from it; --half leaves all of them, the teacher too, half of the transcripts;
+--started also begins each student as its teacher's layers. Prints a table of word error rates: of
+the test split as it is, with noise over it at 0 to 10 dB, and with eight-bit weights. With
+--digits, of the Free Spoken Digit Dataset.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from absl import app, flags
+
+from benchmarks.runs import TEST, Run, carry_out, markdown, scores, spread
+
+FLAGS = flags.FLAGS
+KINDS = (
+    *("scratch", "logits", "ctc", "paths", "sequence", "hidden", "relations", "attention"),
+    *("codebook", "all"),
+)
+flags.DEFINE_string("runs", "runs/distillation", "Where the trainings' folders lie.")
+flags.DEFINE_list("kinds", ",".join(KINDS), "What is learned of the teacher, joined by + .")
+flags.DEFINE_list("sizes", "small,tiny", "Of the students.")
+flags.DEFINE_bool("half", False, "Half of the transcripts are not there.")
+flags.DEFINE_bool("started", False, "Students begin as their teacher's layers.")
+flags.DEFINE_bool("digits", False, "Spoken digits instead of the embedded corpus.")
+flags.DEFINE_integer("num_steps", 4000, "Of each training.")
+
+NOISY = (*TEST, "--noise_db=0,10")
+SCORES = (TEST, NOISY, (*TEST, "--weights=int8"))
+
+
+def experiment() -> Iterator[Run]:
+    for seed in FLAGS.seeds:
+        yield Run(
+            _name("teacher", "large", seed),
+            _config("scratch", "large", *_half()),
+            _flags(seed),
+            scores=SCORES,
+        )
+        for kind, size in itertools.product(FLAGS.kinds, FLAGS.sizes):
+            yield student(kind, size, seed)
+
+
+def student(kind: str, size: str, seed: str) -> Run:
+    name, taught_by = _name(kind, size, seed), _name("teacher", "large", seed)
+    teacher = f"{{runs}}/{taught_by}"
+    flags, first = _flags(seed), []
+    if kind not in ("scratch", "sequence"):
+        flags += (f"--config.teacher.workdir={teacher}",)
+    if kind == "codebook":
+        first.append(("launch.prepare",))
+    if "sequence" in kind:
+        labels = f"{{runs}}/{name}.jsonl"
+        flags += (f"--config.labels.path={labels}",)
+        first.append(("launch.label", f"--workdir={teacher}", f"--output={labels}"))
+    if FLAGS.started:
+        start = f"{{runs}}/{name}-start"
+        first.append(("launch.student", f"--workdir={teacher}", f"--output={start}"))
+        flags += (f"--config.init.workdir={start}",)
+    arguments = (*kind.split("+"), size, *_half())
+    return Run(
+        name,
+        _config(*arguments),
+        flags,
+        after=() if kind == "scratch" else (taught_by,),
+        first=tuple(first),
+        scores=SCORES,
+    )
+
+
+def _name(kind: str, size: str, seed: str) -> str:
+    started = ["started"] if FLAGS.started and kind != "teacher" else []
+    return "-".join([kind, size, *_half(), *started, seed])
+
+
+def _half() -> list[str]:
+    return ["half"] if FLAGS.half else []
+
+
+def _config(*arguments: str) -> str:
+    return f"configs/distil.py:{','.join([*arguments, *(['digits'] if FLAGS.digits else [])])}"
+
+
+def _flags(seed: str) -> tuple[str, ...]:
+    return f"--config.seed={seed}", f"--config.train.num_steps={FLAGS.num_steps}"
+
+
+def table(runs: Path) -> str:
+    models = [("teacher", "large"), *((k, s) for s in FLAGS.sizes for k in FLAGS.kinds)]
+    rows = {}
+    for kind, size in models:
+        cells = []
+        for split in ("test", "test-noise-0-10db", "test-int8"):
+            found = [scores(runs, _name(kind, size, seed), split) or {} for seed in FLAGS.seeds]
+            cells.append(spread([one.get("wer") for one in found]))
+        rows[f"{kind}, {size}"] = cells
+    return markdown(["model", "test", "test with noise", "test, int8 weights"], rows)
+
+
+def main(_) -> None:
+    carry_out(experiment(), table, runs=FLAGS.runs)
+
+
+if __name__ == "__main__":
+    app.run(main)
