@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.runs import TEST, Run, carry_out, markdown, scores, spread
+from benchmarks.runs import DATA, TEST, Run, carry_out, markdown, scores, spread
 
 FLAGS = flags.FLAGS
 KINDS = (
@@ -53,12 +53,12 @@ def student(kind: str, size: str, seed: str) -> Run:
     flags, first = _flags(seed), []
     if kind not in ("scratch", "sequence"):
         flags += (f"--config.teacher.workdir={teacher}",)
-    if kind == "codebook":
-        first.append(("launch.prepare",))
+    if "codebook" in kind.split("+"):
+        first.append(("launch.prepare", DATA))
     if "sequence" in kind:
         labels = f"{{runs}}/{name}.jsonl"
         flags += (f"--config.labels.path={labels}",)
-        first.append(("launch.label", f"--workdir={teacher}", f"--output={labels}"))
+        first.append(("launch.label", DATA, f"--workdir={teacher}", f"--output={labels}"))
     if FLAGS.started:
         start = f"{{runs}}/{name}-start"
         first.append(("launch.student", f"--workdir={teacher}", f"--output={start}"))

@@ -27,6 +27,7 @@ flags.DEFINE_integer("jobs", 1, "Trainings at a time.")
 
 
 TEST = ("--split=test",)
+DATA = "--data_dir={data_dir}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Run:
     """One training: its name, which is its folder's too, and what makes it.
 
     flags:   of launch.train, and of what is run first; in these and all others {runs} is where the
-             runs' folders lie.
+             runs' folders lie, and {data_dir} where the corpora do.
     after:   names of the runs it starts from, which stand before it in the experiment.
-    first:   modules of launch and their own flags, what is run before it with its config.
+    first:   modules of launch and their own flags, what is run with its config before it begins.
     scores:  flags of launch.evaluate for each score of the finished run.
     """
 
@@ -49,17 +50,20 @@ class Run:
 
     def commands(self, runs: Path, data_dir: str) -> Iterator[tuple[str, ...]]:
         """The command lines, first to last, of modules that `python -m` runs."""
-        data, workdir = f"--data_dir={data_dir}", f"--workdir={runs / self.name}"
+        workdir = runs / self.name
 
-        def placed(flags: Iterable[str]) -> tuple[str, ...]:
-            return tuple(flag.replace("{runs}", str(runs)) for flag in flags)
+        def command(module: str, *flags: str) -> tuple[str, ...]:
+            placed = {"{runs}": str(runs), "{data_dir}": data_dir}
+            for name, value in placed.items():
+                flags = tuple(flag.replace(name, value) for flag in flags)
+            return (module, *flags)
 
-        flags = (f"--config={self.config}", data, *placed(self.flags))
-        for module, *own in self.first:
-            yield (module, *flags, *placed(own))
-        yield ("launch.train", *flags, workdir)
+        config = (f"--config={self.config}", *self.flags)
+        for module, *own in () if workdir.exists() else self.first:
+            yield command(module, *config, *own)
+        yield command("launch.train", *config, DATA, f"--workdir={workdir}")
         for score in self.scores:
-            yield ("launch.evaluate", workdir, data, *placed(score))
+            yield command("launch.evaluate", f"--workdir={workdir}", DATA, *score)
 
 
 def carry_out(experiment: Iterable[Run], table: Callable[[Path], str], *, runs: str) -> None:

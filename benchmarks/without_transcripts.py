@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.runs import Run, carry_out, last_figure, markdown, scores, spread
+from benchmarks.runs import DATA, Run, carry_out, last_figure, markdown, scores, spread
 from configs import finetune, pretrain
 
 FLAGS = flags.FLAGS
@@ -33,7 +33,7 @@ def pretraining(objective: str, seed: str, corpus: str) -> Run:
         f"configs/pretrain.py:{_argument(objective, corpus)}",
         (f"--config.seed={seed}",),
         # Its clusters depend on the seed.
-        first=(("launch.prepare",),) if objective == "hubert" else (),
+        first=(("launch.prepare", DATA),) if objective == "hubert" else (),
         scores=(),
     )
 

@@ -59,6 +59,9 @@ def get_config(arg: str = "all") -> ConfigDict:
         _add_teacher(config, _kinds(words))
     if "average" in words:
         config.teacher.average = True
+        if config.clusters:
+            # Of another training, which config.teacher does not name.
+            config.clusters = ConfigDict({**config.clusters, "workdir": ""})
         config.optimizer.average = ConfigDict(
             {"decay": 0.99, "final_decay": 0.999, "decay_steps": 3000}
         )
@@ -93,7 +96,8 @@ def _add_teacher(config: ConfigDict, kinds: list[str]) -> None:
             "codebook": ConfigDict(),
         }
     )
-    config.init.new = ("^matching/", "^codebook/")
+    # What only learning from a teacher needs.
+    config.init.new = config.init.left = ("^matching/", "^codebook/")
     for kind in kinds:
         KINDS[kind](config)
     if kinds == ["sequence"]:

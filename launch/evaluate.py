@@ -41,7 +41,7 @@ def main(_) -> None:
             data_dir=_DATA_DIR.value,
             decoding=_DECODING.value,
             heard=_HEARD.value,
-            noise_db=[float(ratio) for ratio in _NOISE_DB.value],
+            noise_db=_NOISE_DB.value,
             weights=_WEIGHTS.value,
         )
 

@@ -3,7 +3,7 @@
 python -m launch.label --workdir=runs/teacher --config=configs/distil.py:sequence \
                        --decoding=attention_beam:num_hypotheses=4 --output=runs/labels.jsonl
 python -m launch.train --config=configs/distil.py:sequence --config.labels.path=runs/labels.jsonl \
-                       --config.teacher.workdir=runs/teacher --workdir=runs/student
+                       --workdir=runs/student
 """
 
 from absl import flags
@@ -29,16 +29,14 @@ def main(_) -> None:
     from jasr.experiment.label import label_split
 
     with joined_hosts():
-        print(
-            label_split(
-                _WORKDIR.value,
-                _CONFIG.value.to_dict(),
-                _OUTPUT.value,
-                checkpoint=_CHECKPOINT.value,
-                data_dir=_DATA_DIR.value,
-                decoding=_DECODING.value,
-                second=_SECOND.value,
-            )
+        label_split(
+            _WORKDIR.value,
+            _CONFIG.value.to_dict(),
+            _OUTPUT.value,
+            checkpoint=_CHECKPOINT.value,
+            data_dir=_DATA_DIR.value,
+            decoding=_DECODING.value,
+            second=_SECOND.value,
         )
 
 

@@ -16,8 +16,11 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where the teacher was trained."
 _OUTPUT = flags.DEFINE_string("output", None, "The workdir to write.", required=True)
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
 _LAYERS = flags.DEFINE_string(
-    "layers", "uniform", "Which of the teacher's: uniform, first, last, or numbers such as 1,3,6."
+    "layers",
+    "uniform",
+    "Of the teacher's encoder: uniform, first, last, or numbers such as 1,3,6.",
 )
+_DECODER_LAYERS = flags.DEFINE_string("decoder_layers", "uniform", "The same, of its decoder.")
 _UNITS = flags.DEFINE_string("units", "select", "Where it is narrower: select or average.")
 flags.mark_flag_as_required("config")
 
@@ -32,6 +35,7 @@ def main(_) -> None:
             _OUTPUT.value,
             checkpoint=_CHECKPOINT.value,
             layers=_LAYERS.value,
+            decoder_layers=_DECODER_LAYERS.value,
             units=_UNITS.value,
         )
     )

@@ -28,11 +28,17 @@ class Trust:
     min_agreement: float = 0.0
     hypotheses: int = 1
 
+    def __post_init__(self) -> None:
+        if self.hypotheses < 1:
+            raise UserError(f"config.labels.hypotheses is {self.hypotheses}: expected 1 or more")
+
     def texts(self, row: Mapping[str, Any]) -> list[str | None]:
         """The transcripts of a row, best first; None where nothing is believed.
 
         Raises KeyError where the row does not say what is asked for.
         """
+        if row["answer"] is None:
+            return [None]
         found = [(row["answer"], row["confidence"] if self.min_confidence > 0 else 1.0)]
         if self.hypotheses > 1:
             others = row["hypotheses"][: self.hypotheses]
@@ -93,10 +99,17 @@ class HeardCorpus(CorpusView):
 
     def _heard(self) -> dict[str, list[str | None]]:
         try:
-            rows = [json.loads(line) for line in self.path.read_text().splitlines()]
-            return {row["id"]: self.trust.texts(row) for row in rows}
+            lines = self.path.read_text(encoding="utf-8").split("\n")
+            rows = [json.loads(line) for line in lines if line.strip()]
+            heard = {row["id"]: self.trust.texts(row) for row in rows}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.path} cannot be read ({error}): expected JSON lines with id and answer, "
                 f"such as WORKDIR/eval/SPLIT/transcript.jsonl or what launch.label writes"
             ) from error
+        if len(heard) < len(rows):
+            raise UserError(
+                f"{self.path} says something of {len(rows) - len(heard)} ids twice: let no two "
+                f"recordings have one id"
+            )
+        return heard

@@ -70,11 +70,14 @@ class ClusterConfig:
 
 
 def describe(
-    config: Mapping[str, Any], statistics: Mapping[str, list[float]] | None
+    config: Mapping[str, Any],
+    statistics: Mapping[str, list[float]] | None,
+    step: int | None = None,
 ) -> tuple[Clusters, dict[str, Any]]:
     """The clusters of a config, and the variables that describing frames needs.
 
     statistics: of the front end, where it normalises by them.
+    step:       of the training whose layer it is; that of config.clusters.checkpoint if not given.
     """
     chosen = ClusterConfig.parse(config)
     if chosen.by == "cepstra":
@@ -85,7 +88,7 @@ def describe(
     with contextlib.closing(
         open_checkpoints(chosen.workdir, "config.clusters.workdir")
     ) as checkpoints:
-        step = checkpoints.find(chosen.checkpoint)
+        step = checkpoints.find(str(step or chosen.checkpoint))
         meta = Meta.from_dict(checkpoints.read_meta(step))
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         params = checkpoints.restore_params(step, here)["encoder"]
@@ -109,17 +112,28 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     chosen = ClusterConfig.parse(config)
     corpus = open_corpus(config["corpus"], _split(config), data_dir)
     statistics = statistics_of(config["model"]["log_mel"], corpus)
-    clusters, variables = describe(config, statistics)
+    step = _step(chosen)
+    clusters, variables = describe(config, statistics, step)
     frames = _sample(config, corpus, clusters.describe, variables, chosen)
     # One scale for all: features that vary most are to count most.
     mean = frames.mean(axis=0)
     std = np.sqrt(np.mean((frames - mean) ** 2)) + 1e-6
     centroids = _find_centroids((frames - mean) / std, chosen)
     buffer = io.BytesIO()
-    np.savez(buffer, mean=mean, std=std, centroids=centroids)
+    np.savez(buffer, mean=mean, std=std, centroids=centroids, step=step or 0)
     write_whole(path, buffer.getvalue())
     books = f"{chosen.num_codebooks} times " if chosen.num_codebooks > 1 else ""
     return f"prepared {path}: {books}{chosen.num_clusters} clusters of {len(frames):,} frames"
+
+
+def _step(chosen: ClusterConfig) -> int | None:
+    """Of the training whose layer frames are described by: it may go on, and they are of this."""
+    if chosen.by != "layer":
+        return None
+    with contextlib.closing(
+        open_checkpoints(chosen.workdir, "config.clusters.workdir")
+    ) as checkpoints:
+        return checkpoints.find(chosen.checkpoint)
 
 
 def _find_centroids(
@@ -140,11 +154,11 @@ def _find_centroids(
 
 
 def load_clusters(
-    config: Mapping[str, Any], data_dir: str | None, num_features: int
-) -> tuple[dict[str, Any], str]:
-    """The variables that hold the clusters of a config, and their fingerprint.
+    config: Mapping[str, Any], data_dir: str | None
+) -> tuple[dict[str, Any], int | None, str]:
+    """The variables that hold the clusters of a config, the step of the training whose layer they
+    are of, if they are, and their fingerprint.
 
-    num_features: that frames are described by.
     Raises UserError, with the command to run, where they are not prepared.
     """
     path = _path(config, data_dir)
@@ -152,8 +166,9 @@ def load_clusters(
         content = path.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             variables = {name: arrays[name] for name in ARRAYS}
-        if variables["centroids"].ndim != 3 or variables["centroids"].shape[2] != num_features:
-            raise ValueError(f"they are not codebooks of {num_features} features")
+            step = int(arrays["step"]) or None
+        if variables["centroids"].ndim != 3:
+            raise ValueError("they are not codebooks")
     except FileNotFoundError:
         raise UserError(
             f"the clusters are not prepared at {path}: run python -m launch.prepare "
@@ -163,7 +178,7 @@ def load_clusters(
         raise UserError(
             f"{path} cannot be read ({error}): delete it and run launch.prepare again"
         ) from error
-    return variables, hashlib.sha256(content).hexdigest()[:16]
+    return variables, step, hashlib.sha256(content).hexdigest()[:16]
 
 
 def _sample(

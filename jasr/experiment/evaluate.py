@@ -23,7 +23,7 @@ from jasr.experiment.pictures import pictures_of
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.tasks import place_of
 from jasr.experiment.trained import load, with_weights
-from jasr.models.int8 import dequantized, num_bytes
+from jasr.models.int8 import dequantized, kept_in
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
 from jasr.tasks.asked import AskedCorpus
@@ -40,7 +40,7 @@ def evaluate_workdir(
     data_dir: str | None,
     decoding: str | None,
     heard: str | None = None,
-    noise_db: Sequence[float] = (),
+    noise_db: Sequence[str] = (),
     weights: str = "float32",
 ) -> dict[str, Any]:
     """Scores a trained recogniser; writes WORKDIR/eval/NAME and prints what it found.
@@ -64,9 +64,8 @@ def evaluate_workdir(
             )
         name = f"{name}-heard"
     if noise_db:
-        if len(noise_db) != 2:
-            raise UserError(f"--noise_db={list(noise_db)}: expected two ratios, such as 0,10")
-        name = f"{name}-noise-{noise_db[0]:g}-{noise_db[1]:g}db"
+        snr_db = _parse_ratios(noise_db)
+        name = f"{name}-noise-{snr_db[0]:g}-{snr_db[1]:g}db"
     params = with_weights(recognition, params, weights)
     name = name if weights == "float32" else f"{name}-{weights}"
     folder = Path(workdir) / "eval" / name
@@ -78,7 +77,7 @@ def evaluate_workdir(
         else:
             corpus = open_corpus(section, split, data_dir or recognition.meta.data_dir)
         if noise_db:
-            corpus = NoisyCorpus(corpus, (noise_db[0], noise_db[1]))
+            corpus = NoisyCorpus(corpus, snr_db)
         return HeardCorpus(corpus, Path(heard)) if heard else corpus
 
     if tasks := config["tasks"]:
@@ -110,7 +109,7 @@ def evaluate_workdir(
         step=step,
         seconds=seconds,
     )
-    summary |= {"weights": weights, "parameter_bytes": num_bytes(params)}
+    summary |= kept_in(params)
     pictures = pictures_of(recognition, dequantized(params), corpus, scores)
     if hosts.is_first():
         write_evaluation(folder, scores, summary)
@@ -123,6 +122,17 @@ def evaluate_workdir(
         )
         _print(scores, summary, folder)
     return summary
+
+
+def _parse_ratios(given: Sequence[str]) -> tuple[float, float]:
+    try:
+        low, high = map(float, given)
+    except ValueError:
+        raise UserError(
+            f"--noise_db={','.join(given)}: expected the lowest and highest ratio in dB, such as "
+            f"0,10"
+        ) from None
+    return low, high
 
 
 def transcribe_files(

@@ -23,7 +23,7 @@ from jasr.experiment.recognition import Recognition
 from jasr.experiment.task_relations import gradient_cosines, vector_cosines
 from jasr.experiment.tasks import tasks_of
 from jasr.files import write_whole
-from jasr.models.int8 import dequantized
+from jasr.models.int8 import dequantized, kept_in
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
 from jasr.tasks.asked import AskedCorpus
@@ -71,7 +71,7 @@ def evaluate_tasks(
                 normalizer=task.normalizer,
                 title=f"{title}: {name}",
             )
-    summary = {"step": step, "tasks": figures}
+    summary = {"step": step, "tasks": figures, **kept_in(params)}
     rows = recognition.batches(JoinedCorpus(list(asked.values())))
     matrices = {"gradients, cosines": gradient_cosines(recognition, dequantized(params), rows)}
     vectors = vector_cosines(recognition, dequantized(params))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jasr.corpora.catalogue import open_corpus
-from jasr.corpora.corpus import Corpus
+from jasr.corpora.corpus import Corpus, Problem
 from jasr.decoding.hypotheses import Hypothesis
 from jasr.errors import UserError
 from jasr.evaluation.recognition import UNREAD
@@ -30,11 +30,11 @@ def label_split(
     data_dir: str | None,
     decoding: str | None,
     second: str | None = None,
-) -> str:
+) -> None:
     """Writes what the recogniser of a workdir hears in config.splits.untranscribed; says how much.
 
-    second: another recogniser's workdir, for their "agreement", one less its word error rate
-            against the first.
+    second: another recogniser's workdir, its best checkpoint, for their "agreement", one less its
+            word error rate against the first.
 
     Of each recording "answer", the best hypothesis; "confidence", the geometric mean of its tokens'
     probabilities; "hypotheses", all that the search found, each with its own; and "teacher", which
@@ -47,7 +47,7 @@ def label_split(
         raise UserError("config.splits.untranscribed is empty: say which recordings to label")
     corpus = open_corpus(config["corpus"], split, data_dir)
     heard, origin = _hear(workdir, corpus, checkpoint, decoding)
-    others = None if second is None else _hear(second, corpus, checkpoint, None)[0]
+    others = None if second is None else _hear(second, corpus, "best", None)[0]
     rows = []
     for place, (utterance, found) in enumerate(zip(corpus.utterances, heard, strict=True)):
         row = {"id": utterance.id, **_row(found), "teacher": origin}
@@ -58,7 +58,7 @@ def label_split(
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         write_whole(Path(output), "".join(lines))
     sure = sum(row["confidence"] for row in rows) / max(1, len(rows))
-    return f"wrote {output}: {len(rows)} recordings, mean confidence {sure:.3f}"
+    hosts.say(f"wrote {output}: {len(rows)} recordings, mean confidence {sure:.3f}")
 
 
 Heard = Sequence[tuple[str, float]]
@@ -71,8 +71,20 @@ def _hear(
     recognition, params, step = load(workdir, checkpoint, decoding)
     if recognition.meta.config["tasks"]:
         raise UserError(f"--workdir={workdir} does several tasks; give one that transcribes alone")
+    rate = recognition.meta.config["corpus"]["sample_rate"]
+    if rate != corpus.sample_rate:
+        raise UserError(
+            f"--workdir={workdir} hears {rate} Hz, and config.corpus.sample_rate is "
+            f"{corpus.sample_rate}: give a recogniser of the same rate"
+        )
     confident = dataclasses.replace(recognition, read=_confident(recognition))
-    heard, _ = confident.recognize(params, corpus, report=lambda _: None)
+    problems: list[Problem] = []
+    heard, _ = confident.recognize(
+        params, corpus, report=lambda loaded: problems.extend(loaded.problems)
+    )
+    if problems:
+        first = problems[0]
+        hosts.say(f"{len(problems)} recordings cannot be read; {first.id}: {first.reason}")
     return heard, f"{workdir}, step {step}, {recognition.name}"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 
 from jasr.errors import UserError, nearest
@@ -27,7 +28,7 @@ from jasr.objectives.distillation.frame_relations import FrameRelations
 from jasr.objectives.distillation.hidden_states import HiddenStates
 from jasr.objectives.masked_prediction import MaskedPrediction
 from jasr.objectives.masked_regression import MaskedRegression
-from jasr.objectives.objective import Objectives, Weighted
+from jasr.objectives.objective import Objectives, Schedule, Weighted
 
 OBJECTIVES = {
     "ctc": CTC,
@@ -56,6 +57,10 @@ SCHEDULES = {
     "polynomial": optax.polynomial_schedule,
 }
 
+# Fields of objectives that may follow one, beside the weight.
+SCHEDULED = ("temperature",)
+LAST_STEP = 2**30
+
 
 def build_objective(config: Mapping[str, Any], tasks: Sequence[str] = ()) -> Objectives:
     """The weighted sum that config.objective describes.
@@ -77,15 +82,23 @@ def build_objective(config: Mapping[str, Any], tasks: Sequence[str] = ()) -> Obj
             for key, value in fields.items()
             if isinstance(value, Mapping)
         }
-        # At step 0 as at any other it is a number, which the objective's own checks can see.
-        fields |= {key: float(schedule(0)) for key, schedule in scheduled.items()}
+        for key in scheduled:
+            if key not in SCHEDULED:
+                raise UserError(f"{where}.{key} is a section: only {SCHEDULED[0]} has a schedule")
+        # Built as it ends too, so that the objective's own checks see those numbers.
+        construct_named(OBJECTIVES, _at(fields, scheduled, LAST_STEP), where)
         terms[name] = Weighted(
-            objective=construct_named(OBJECTIVES, fields, where),
+            objective=construct_named(OBJECTIVES, _at(fields, scheduled, 0), where),
             weight=_number_or_schedule(section.get("weight", 1.0), f"{where}.weight"),
             task=_number(section["task"], tasks, f"{where}.task") if "task" in section else None,
             scheduled=scheduled,
         )
     return Objectives(terms)
+
+
+def _at(fields: Mapping[str, Any], scheduled: Mapping[str, Schedule], step: int) -> dict[str, Any]:
+    """The fields, with the numbers that their schedules have at a step."""
+    return {**fields, **{key: float(value(jnp.asarray(step))) for key, value in scheduled.items()}}
 
 
 def _number(task: str, tasks: Sequence[str], where: str) -> int:
@@ -97,11 +110,11 @@ def _number(task: str, tasks: Sequence[str], where: str) -> int:
 def _number_or_schedule(value: Any, where: str) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    name = value["name"]
+    name = value.get("name") if isinstance(value, Mapping) else value
     if name not in SCHEDULES:
-        raise UserError(f"{where}.name {name!r} is unknown: {nearest(name, SCHEDULES)}")
+        raise UserError(f"{where}.name {name!r} is unknown: {nearest(str(name), SCHEDULES)}")
     arguments = {key: argument for key, argument in value.items() if key != "name"}
     try:
         return SCHEDULES[name](**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UserError(f"{where}: optax's {name} schedule says: {error}") from error

@@ -131,11 +131,12 @@ def plan_training(
     model = build_model(config["model"], vocabulary, statistics, clusters, tasks)
     targets = TaskTargets(tasks, cast(Tokenizer, vocabulary), str) if tasks else NoTargets()
     first = _batch(plan.buckets[0], placement, targets)
+    learner = None
     if config["teacher"]:
         meta = Meta(config, tokenizer, statistics, plan="", rows=1, data_dir=None)
-        model, found, _ = taught(model, meta, placement, clusters)
+        learner, (model, found, _) = model, taught(model, meta, placement, clusters)
         frozen = {**frozen, "teacher": {name: one.shapes for name, one in found.items()}}
-    step = TrainingStep.build(config, model, first, placement, frozen)
+    step = TrainingStep.build(config, model, first, placement, frozen, learner)
     return TrainingPlan(
         parameters=sum(leaf.size for leaf in jax.tree.leaves(step.abstract.params)),
         devices=placement.mesh.size,

@@ -39,7 +39,8 @@ def meta_and_plan(
     """The tokenizer and all else found in the data, or saved by the run so far; and the order."""
     shards = placement.row_shards * row_parts(config)
     if saved is None:
-        other = _meta_of_other(config["init"])
+        # Read by every host: checkpoints are opened by all of them, or by none.
+        other = {**_meta_of_other(config["init"]), "teacher_tokenizer": teacher_tokenizer(config)}
         found = hosts.from_first(lambda: _found_in(corpus, config, other))
         meta = Meta(
             config,
@@ -70,7 +71,7 @@ def meta_and_plan(
         raise UserError(
             f"this run began with batches in multiples of {meta.rows} rows, and one of "
             f"{uneven[0]} cannot be split evenly over {shards} (config.mesh: data x fsdp, times "
-            f"config.train.microbatches): choose a mesh that divides it"
+            f"config.train.microbatches and config.teacher.parts): choose a mesh that divides it"
         )
     return dataclasses.replace(meta, plan=plan.fingerprint), plan
 
@@ -97,7 +98,7 @@ def _found_in(
                 "has a tokenizer"
             )
     elif config["text"]["tokenizer"] == "teacher":
-        tokenizer = teacher_tokenizer(config)
+        tokenizer = other["teacher_tokenizer"]
         if tokenizer is None:
             raise UserError(
                 "config.text.tokenizer is 'teacher', and config.teacher.workdir names no training "
@@ -137,8 +138,8 @@ def predicted_clusters(
     """
     if not meta.config["clusters"]:
         return None, {}, meta
-    clusters, variables = describe(meta.config, meta.statistics)
-    found, fingerprint = load_clusters(meta.config, data_dir, clusters.describe.num_features)
+    found, step, fingerprint = load_clusters(meta.config, data_dir)
+    clusters, variables = describe(meta.config, meta.statistics, step)
     if meta.clusters not in ("", fingerprint):
         raise UserError(
             "the clusters are no longer those that this workdir was trained to predict: prepare "

@@ -45,6 +45,7 @@ class TrainingStep:
     compiled: (state, batch) -> the same, compiled for each shape of batch.
     measured: (state, batch) -> raw terms, of a batch that nothing is learned from; compiled too.
     abstract: shapes, dtypes and shardings of the state.
+    learner:  the part of the model that gradients go through.
     weights:  step -> the weight of each objective.
     token_axes: of each parameter with a row a token, by its path, the axis.
     create:   seed -> the first state; start_from: the same with given parameters.
@@ -58,6 +59,7 @@ class TrainingStep:
     start_from: Callable[[Any, int], TrainState]
     learning_rate: LearningRate
     model: nn.Module
+    learner: nn.Module
     weights: Callable[[Any], dict[str, Any]]
     frozen: Mapping[str, Any]
     token_axes: Mapping[str, int]
@@ -70,10 +72,13 @@ class TrainingStep:
         first: Batch,
         placement: Placement,
         frozen: Mapping[str, Any] = MappingProxyType({}),
+        learner: nn.Module | None = None,
     ) -> "TrainingStep":
         """first: any batch that the model takes, or its shapes; raises UserError.
 
-        frozen: collections of variables that the model reads and nothing changes.
+        frozen:  collections of variables that the model reads and nothing changes.
+        learner: the part of the model that gradients go through, with its parameters' paths; all
+                 of it if not given.
         """
         boxed = abstract_params(model, first)
         described = build_optimizer(config["optimizer"], num_steps=config["train"]["num_steps"])
@@ -117,6 +122,7 @@ class TrainingStep:
             ),
             learning_rate=described.learning_rate,
             model=model,
+            learner=learner or model,
             weights=objective.weights,
             frozen=frozen,
             token_axes=token_axes(boxed),
@@ -126,11 +132,20 @@ class TrainingStep:
         )
 
     def model_flops(self, batch: Batch) -> int:
-        """FLOPs that one step on a batch (or its shapes) asks for."""
-        forward = functools.partial(
-            self.model.apply, train=False, rngs={"augment": jax.random.key(0)}
+        """FLOPs that one step on a batch (or its shapes) asks for.
+
+        A pass forward through all of the model; one back, twice as much, through what learns.
+        """
+        variables = variables_of(self.abstract, self.frozen)
+        forward, learning = (
+            matmul_flops(
+                functools.partial(part.apply, train=False, rngs={"augment": jax.random.key(0)}),
+                variables,
+                batch,
+            )
+            for part in (self.model, self.learner)
         )
-        return 3 * matmul_flops(forward, variables_of(self.abstract, self.frozen), batch)
+        return forward + 2 * learning
 
 
 def build_balancer(config: Mapping[str, Any]) -> Balancer | None:

@@ -23,24 +23,37 @@ from jasr.types import path_of
 
 
 def make_student(
-    workdir: str, config: ConfigDict, output: str, *, checkpoint: str, layers: str, units: str
+    workdir: str,
+    config: ConfigDict,
+    output: str,
+    *,
+    checkpoint: str,
+    layers: str,
+    decoder_layers: str,
+    units: str,
 ) -> str:
     """Writes the model of a config, its parameters made of a trained one's, as a workdir to start
     from (config.init.workdir); says what it wrote.
 
-    layers: of the teacher: "uniform", "first", "last" or numbers, counted from 1.
+    layers: of the teacher's encoder: "uniform", "first", "last" or numbers, counted from 1;
+            decoder_layers: of its decoder.
     units:  "select" or "average", where the student is narrower.
 
     Raises UserError for a student that its teacher has no parameters for.
     """
+    described = json.loads(json.dumps(config.to_dict()))
     with contextlib.closing(open_checkpoints(workdir)) as checkpoints:
         step = checkpoints.find(checkpoint)
         teacher = Meta.from_dict(checkpoints.read_meta(step))
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         params = checkpoints.restore_params(step, here)
+    if teacher.config["model"]["name"] != described["model"]["name"]:
+        raise UserError(
+            f"--workdir={workdir} holds a {teacher.config['model']['name']}, and the student is a "
+            f"{described['model']['name']}: give a teacher of its kind"
+        )
     if teacher.config["lora"]:
         raise UserError(f"--workdir={workdir} holds low-rank changes: run launch.merge first")
-    described = json.loads(json.dumps(config.to_dict()))
     kept = {key: described[key] for key in ("model", "decoding", "mesh")}
     meta = dataclasses.replace(
         teacher, config={**teacher.config, **kept, "teacher": {}}, teacher_steps=[]
@@ -58,10 +71,14 @@ def make_student(
                 f"the kind: let config.model differ in sizes alone"
             )
         values = np.asarray(there[name])
-        found[name] = narrowed(values, axes[name], leaf.shape, units=units, layers=layers)
+        found[name] = narrowed(
+            values,
+            name,
+            axes[name],
+            leaf.shape,
+            units=units,
+            layers=decoder_layers if name.startswith("decoder/") else layers,
+        )
     write_workdir(output, meta, unflatten_dict(found, sep="/"), 0)
-    sizes = [sum(leaf.size for leaf in tree.values()) / 1e6 for tree in (found, there)]
-    return (
-        f"wrote a student of {sizes[0]:.2f} M parameters to {output}, from the {sizes[1]:.2f} M of "
-        f"step {step} of {workdir}"
-    )
+    size = sum(leaf.size for leaf in found.values()) / 1e6
+    return f"wrote a student of {size:.2f} M parameters to {output}, from step {step} of {workdir}"

@@ -23,6 +23,7 @@ from jasr.models.distillation.teacher import ListeningTeacher, RecognizingTeache
 from jasr.models.pretraining.clusters import Clusters
 from jasr.models.pretraining.units import Units
 from jasr.models.recognizer import Recognizer
+from jasr.sharding import hosts
 from jasr.sharding.placement import Placement
 from jasr.sharding.presets import PRESETS
 from jasr.training.checkpoint import open_checkpoints
@@ -42,7 +43,8 @@ class TeacherConfig:
     pairs:          layers of the student and of the first teacher to match, counted from 1; if
                     there are none, every layer of the student with one of the teacher's, evenly
                     spaced.
-    shares_encoder: the student's encoder is the teacher's, and frozen: it is gone through once.
+    shares_encoder: the student's encoder is the teacher's, and frozen: it is gone through once, and
+                    the teacher reads what the student does. config.init is to have put it there.
     parts:          in which the teachers go through a batch, one after the other.
     dtype:          "float32" or "bfloat16", if not the teachers' own.
     preset:         by which the teachers' parameters are split (config.mesh.preset), if not the
@@ -89,6 +91,8 @@ class TeacherConfig:
                 )
         if config["lora"]:
             raise UserError("config.lora and config.teacher do not go together: merge first")
+        if not isinstance(chosen.parts, int) or chosen.parts < 1:
+            raise UserError(f"config.teacher.parts is {chosen.parts}: expected 1 or more")
         if chosen.shares_encoder:
             _encoder_must_be_frozen(config)
         return chosen
@@ -121,13 +125,17 @@ class Found:
 
 def row_parts(config: Mapping[str, Any]) -> int:
     """In how many equal parts a batch's rows must be divisible: microbatches, and the teachers'."""
-    parts = TeacherConfig.parse(config).parts if config["teacher"] else 1
-    return int(config["train"]["microbatches"]) * parts
+    return int(config["train"]["microbatches"]) * teacher_parts(config)
+
+
+def teacher_parts(config: Mapping[str, Any]) -> int:
+    """In how many parts the teachers go through a batch; 1 without."""
+    return TeacherConfig.parse(config).parts if config["teacher"] else 1
 
 
 def teacher_tokenizer(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """That of the first teacher, as it was saved."""
-    workdirs = TeacherConfig.parse(config).workdirs
+    """That of the first teacher, as it was saved; None where there is none."""
+    workdirs = TeacherConfig.parse(config).workdirs if config["teacher"] else []
     if not workdirs:
         return None
     with contextlib.closing(open_checkpoints(workdirs[0], "config.teacher.workdir")) as checkpoints:
@@ -150,11 +158,14 @@ def taught(
             f"config.teacher teaches a recognizer, and config.model.name is "
             f"{config['model']['name']!r}"
         )
+    objectives = {part.get("name") for part in config["objective"].values()}
     steps: Sequence[int | str] = meta.teacher_steps or [chosen.checkpoint] * len(chosen.workdirs)
     found = [
         _find(workdir, str(step), chosen, meta, placement)
         for workdir, step in zip(chosen.workdirs, steps, strict=True)
     ]
+    # A teacher that is still in training has another best and last a moment later.
+    hosts.must_agree(str([one.step for one in found]), "the checkpoint of config.teacher.workdir")
     teachers: tuple[Teacher, ...] = tuple(one.teacher for one in found)
     if chosen.average:
         teachers = (RecognizingTeacher(student),)
@@ -168,7 +179,8 @@ def taught(
         teachers=teachers,
         weights=tuple(map(float, chosen.weights)) or (1.0,) * len(teachers),
         pairs=_pairs(chosen.pairs, student, teachers),
-        attention=any(part["name"] == "attention_maps" for part in config["objective"].values()),
+        projects="hidden_states" in objectives,
+        attention="attention_maps" in objectives,
         codebook=codebook,
         shares_encoder=chosen.shares_encoder,
         parts=chosen.parts,
@@ -184,6 +196,12 @@ def _find(
         step = checkpoints.find(checkpoint)
         meta = Meta.from_dict(checkpoints.read_meta(step))
         saved = checkpoints.params_shapes(step)
+    rates = [one.config["corpus"]["sample_rate"] for one in (meta, student)]
+    if rates[0] != rates[1]:
+        raise UserError(
+            f"config.teacher.workdir {workdir} hears {rates[0]} Hz, and config.corpus.sample_rate "
+            f"is {rates[1]}: give a teacher of the same rate"
+        )
     model = {**meta.config["model"], "dtype": chosen.dtype or meta.config["model"]["dtype"]}
     meta = dataclasses.replace(meta, config={**meta.config, "model": model})
     rules = PRESETS[chosen.preset] if chosen.preset else placement.rules
@@ -266,9 +284,10 @@ def _pairs(
         return ()
     here, there = student.encoder.num_layers, teachers[0].encoder.num_layers
     for pair in given:
-        if len(pair) != 2 or not 1 <= pair[0] <= here or not 1 <= pair[1] <= there:
+        is_pair = isinstance(pair, tuple | list) and len(pair) == 2
+        if not is_pair or not 1 <= pair[0] <= here or not 1 <= pair[1] <= there:
             raise UserError(
-                f"config.teacher.pairs has {tuple(pair)}: expected a layer of the student, 1 to "
+                f"config.teacher.pairs has {pair}: expected pairs of a layer of the student, 1 to "
                 f"{here}, and one of the teacher, 1 to {there}"
             )
     return tuple((a, b) for a, b in given) or uniform_pairs(here, there)

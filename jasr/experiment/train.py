@@ -67,7 +67,8 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
             try:
                 return _train(folder, config, corpus, validation, checkpoints, data_dir)
             except DamagedCheckpoint as damage:
-                if checkpoints.steps() == [damage.step]:
+                # Those of a teacher, or of what it starts from, are not this run's to set aside.
+                if damage.folder != checkpoints.folder or checkpoints.steps() == [damage.step]:
                     raise
                 aside = checkpoints.set_aside(damage.step)
                 logging.warning(
@@ -97,7 +98,7 @@ def _train(
         tokens=shortest.num_tokens,
         targets=targets,
     )
-    trained, params_of = model, lambda params: params
+    trained, params_of, learner = model, lambda params: params, None
     if config["lora"]:
         trained, base, meta = adapt(model, meta, placement)
         frozen = {**frozen, "base": base}
@@ -105,7 +106,9 @@ def _train(
     if config["teacher"]:
         trained, found, meta = taught(model, meta, placement, clusters)
         frozen = {**frozen, "teacher": {name: one.load() for name, one in found.items()}}
-    step = TrainingStep.build(config, trained, first, placement, frozen)
+        learner = model
+    frozen = {name: _on_devices(part, placement) for name, part in frozen.items()}
+    step = TrainingStep.build(config, trained, first, placement, frozen, learner)
     if latest is None:
         state = step.create(config["seed"])
         if config["init"]["workdir"] and not config["lora"]:
@@ -164,6 +167,16 @@ def _train(
         )
     writer.close()
     return state
+
+
+def _on_devices(tree: Any, placement: Placement) -> Any:
+    """NumPy arrays on every device, once and not at each step; others where they are."""
+    return jax.tree.map(
+        lambda leaf: (
+            leaf if isinstance(leaf, jax.Array) else jax.device_put(leaf, placement.replicated)
+        ),
+        tree,
+    )
 
 
 def _precompile(

@@ -21,6 +21,8 @@ def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
     Of those config.labels says what a recogniser heard; without it they have no text.
     """
     splits = config["splits"]
+    if config["labels"]["path"] and not splits["untranscribed"]:
+        raise UserError("config.labels.path is given, and no config.splits.untranscribed to label")
     parts = [open_split(config, splits["train"], data_dir)] if splits["train"] else []
     if splits["untranscribed"]:
         parts.append(_untranscribed(config, splits["untranscribed"], data_dir))
@@ -42,6 +44,12 @@ def _untranscribed(config: Mapping[str, Any], split: str, data_dir: str | None) 
     corpus = open_corpus(config["corpus"], split, data_dir)
     labels = dict(config["labels"])
     path = labels.pop("path")
+    if not path and config["data"]["needs_text"]:
+        raise UserError(
+            f"nothing says what is said in config.splits.untranscribed, {split}: give "
+            f"config.labels.path, which launch.label writes, or learn from them without "
+            f"(config.data.needs_text=False)"
+        )
     if not path:
         return UntranscribedCorpus(corpus)
     return HeardCorpus(corpus, Path(path), construct(Trust, labels, "config.labels"))

@@ -32,7 +32,8 @@ def quantized(params: Any, axes: Mapping[str, Sequence[str]]) -> Any:
     """
     flat = flatten_dict(params, sep="/")
     return unflatten_dict(
-        {path: _quantized(leaf, axes[path]) for path, leaf in flat.items()}, sep="/"
+        {path: _quantized(leaf, read_axes(path, axes[path])) for path, leaf in flat.items()},
+        sep="/",
     )
 
 
@@ -45,29 +46,32 @@ def dequantized(params: Any) -> Any:
     return jax.tree.map(restored, params, is_leaf=lambda leaf: isinstance(leaf, Int8))
 
 
-def num_bytes(params: Any) -> int:
-    """That the parameters take."""
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))
+def kept_in(params: Any) -> dict[str, Any]:
+    """What the parameters are kept in, "weights", and the bytes that they take."""
+    leaves = jax.tree.leaves(params)
+    narrowest = min(leaves, key=lambda leaf: leaf.dtype.itemsize)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
+    return {"weights": narrowest.dtype.name, "parameter_bytes": size}
 
 
-def _quantized(leaf: Float[Array, "..."], axes: Sequence[str]) -> Any:
-    read = read_axes(axes)
+def _quantized(leaf: Float[Array, "..."], read: tuple[int, ...]) -> Any:
     if not read:
         return leaf
     largest = jnp.max(jnp.abs(leaf.astype(jnp.float32)), axis=read, keepdims=True)
-    scale = jnp.maximum(largest, jnp.finfo(jnp.float32).tiny) / LARGEST
+    scale = jnp.where(largest > 0, largest, 1.0) / LARGEST
     return Int8(jnp.round(leaf / scale).astype(jnp.int8), scale)
 
 
-def read_axes(axes: Sequence[str]) -> tuple[int, ...]:
-    """Along which a map's input lies: "embed" where it stands first, or all before it.
+def read_axes(path: str, axes: Sequence[str]) -> tuple[int, ...]:
+    """Along which the input of a map lies: of a kernel from "embed" that, of another all but the
+    last; of a table of embeddings the last, as it is a map when it writes tokens.
 
-    A table of embeddings is read along "embed" too, as the layer that it is when it writes tokens.
-    None of a vector, such as a norm's scale.
+    None of what is no map, such as a bias or a norm's scale.
     """
-    places = [place for place, name in enumerate(axes) if name != "layers"]
-    if len(places) < 2:
+    name = path.rpartition("/")[2]
+    places = [place for place, axis in enumerate(axes) if axis != "layers"]
+    if name == "embedding":
+        return (places[-1],)
+    if name != "kernel" or len(places) < 2:
         return ()
-    if axes[places[0]] == "embed" or axes[places[-1]] != "embed":
-        return (places[0],)
-    return (places[-1],) if axes[places[0]] == "vocab" else tuple(places[:-1])
+    return (places[0],) if axes[places[0]] == "embed" else tuple(places[:-1])

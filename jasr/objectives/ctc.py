@@ -37,8 +37,10 @@ class CTC:
         tokens_B = jnp.where(counted, target.lengths(), 0)
         # float32 can put the loss of a certain utterance slightly below zero.
         loss_B = jnp.where(counted, jnp.maximum(loss_B, 0), 0)
-        examples = jnp.sum(batch.example_mask, dtype=jnp.float32)
-        infeasible = jnp.sum(batch.example_mask & ~feasible, dtype=jnp.float32)
+        # Of what nobody transcribed nothing is asked.
+        asked = batch.example_mask & (target.lengths() > 0)
+        examples = jnp.sum(asked, dtype=jnp.float32)
+        infeasible = jnp.sum(asked & ~feasible, dtype=jnp.float32)
         return Terms(
             loss=Sum(value=jnp.sum(loss_B), count=jnp.sum(tokens_B, dtype=jnp.float32)),
             metrics={"infeasible": Sum(value=infeasible, count=examples)},

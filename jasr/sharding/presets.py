@@ -18,6 +18,7 @@ DATA_PARALLEL: Rules = MappingProxyType(
         "kernel": None,
         "features": None,
         "codebooks": None,
+        "codes": None,
         "positions": None,
     }
 )

@@ -30,13 +30,13 @@ DECIDING = "deciding"
 
 
 class DamagedCheckpoint(UserError):
-    """A checkpoint that cannot be read: its step, and what is wrong."""
+    """A checkpoint that cannot be read: where, its step, and what is wrong."""
 
-    def __init__(self, step: int, what: str):
+    def __init__(self, folder: Path, step: int, what: str):
         super().__init__(
             f"{what}: delete that folder, and the checkpoint before it is the last one"
         )
-        self.step, self.what = step, what
+        self.folder, self.step, self.what = folder, step, what
 
 
 def has_finished(workdir: Path) -> bool:
@@ -94,6 +94,11 @@ class Checkpoints:
 
     def _goodness(self, metrics: dict[str, float]) -> float:
         return -metrics[DECIDING]
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
 
     def latest_step(self) -> int | None:
         """The last finished checkpoint's step; None if there is none."""
@@ -321,6 +326,7 @@ def _named_damage(folder: Path, step: int) -> Iterator[None]:
         raise
     except Exception as error:
         raise DamagedCheckpoint(
+            folder,
             step,
             f"checkpoint {folder / str(step)} is incomplete or damaged "
             f"({' '.join(str(error).split())[:200]})",

@@ -8,26 +8,26 @@ from flax.traverse_util import flatten_dict
 from tiny_models import draw, make_batch, make_recognizer, shapes
 
 from jasr.experiment.warm_start import logical_axes
-from jasr.models.int8 import Int8, dequantized, num_bytes, quantized, read_axes
+from jasr.models.int8 import Int8, dequantized, kept_in, quantized, read_axes
 
 BATCH = make_batch([64, 40], [3, 2])
 
 
 @pytest.mark.parametrize(
-    ("axes", "read"),
+    ("name", "axes", "read"),
     [
-        (("layers", "embed", "heads", "head_dim"), (1,)),
-        (("layers", "heads", "head_dim", "embed"), (1, 2)),
-        (("layers", "mlp", "embed"), (1,)),
-        (("embed", "vocab"), (0,)),
-        (("vocab", "embed"), (1,)),
-        (("kernel", "features", "embed"), (0, 1)),
-        (("layers", "embed"), ()),
-        (("embed",), ()),
+        ("kernel", ("layers", "embed", "heads", "head_dim"), (1,)),
+        ("kernel", ("layers", "heads", "head_dim", "embed"), (1, 2)),
+        ("kernel", ("layers", "mlp", "embed"), (1,)),
+        ("kernel", ("embed", "vocab"), (0,)),
+        ("kernel", ("kernel", "features", "embed"), (0, 1)),
+        ("embedding", ("vocab", "embed"), (1,)),
+        ("bias", ("layers", "heads", "head_dim"), ()),
+        ("scale", ("layers", "embed"), ()),
     ],
 )
-def test_what_a_kernel_reads(axes, read):
-    assert read_axes(axes) == read
+def test_what_a_kernel_reads(name, axes, read):
+    assert read_axes(f"encoder/{name}", axes) == read
 
 
 def test_every_weight_is_as_near_as_its_output_s_scale_allows():
@@ -47,7 +47,7 @@ def test_every_weight_is_as_near_as_its_output_s_scale_allows():
             assert np.all(error <= kept[path].scale / 2 + 1e-7), path
         else:
             np.testing.assert_array_equal(back[path], leaf)
-    assert num_bytes(small) < 0.45 * num_bytes(params)
+    assert kept_in(small)["parameter_bytes"] < 0.45 * kept_in(params)["parameter_bytes"]
 
 
 def test_a_kernel_of_zeros_stays_zero():

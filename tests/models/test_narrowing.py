@@ -7,6 +7,7 @@ from jasr.errors import UserError
 from jasr.models.distillation.narrowing import choose_layers, narrowed
 
 RNG = np.random.default_rng(0)
+SELECT, AVERAGE = ({"units": units, "layers": "uniform"} for units in ("select", "average"))
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,8 @@ def test_layers_that_are_not_there(how, message):
 def test_what_is_selected_is_the_same_features_everywhere():
     """A narrow map of narrow features is the wide map's, cut: x[s] W[s, t] = (x masked W)[t]."""
     into, out = RNG.normal(size=(6, 8)), RNG.normal(size=(8, 6))
-    narrow_in = narrowed(into, ("mlp", "embed"), (6, 4), units="select", layers="uniform")
-    narrow_out = narrowed(out, ("embed", "mlp"), (4, 6), units="select", layers="uniform")
+    narrow_in = narrowed(into, "kernel", ("mlp", "embed"), (6, 4), **SELECT)
+    narrow_out = narrowed(out, "kernel", ("embed", "mlp"), (4, 6), **SELECT)
     kept = [0, 2, 5, 7]
     np.testing.assert_array_equal(narrow_in, into[:, kept])
     np.testing.assert_array_equal(narrow_out, out[kept])
@@ -45,32 +46,57 @@ def test_what_is_averaged_reads_what_it_read():
     """Where a teacher's neighbours are equal, the student's maps give just what its do."""
     x = np.repeat(RNG.normal(size=4), 2)
     read = RNG.normal(size=(8, 5))
-    narrow = narrowed(read, ("embed", "mlp"), (4, 5), units="average", layers="uniform")
+    narrow = narrowed(read, "kernel", ("embed", "mlp"), (4, 5), **AVERAGE)
     np.testing.assert_allclose(x[::2] @ narrow, x @ read)
     written = np.repeat(RNG.normal(size=(5, 4)), 2, axis=1)
-    narrow = narrowed(written, ("mlp", "embed"), (5, 4), units="average", layers="uniform")
+    narrow = narrowed(
+        written, "kernel", ("mlp", "embed"), (5, 4), units="average", layers="uniform"
+    )
     np.testing.assert_allclose(narrow, written[:, ::2])
     scale = np.repeat(RNG.normal(size=4), 2)
-    narrow = narrowed(scale, ("embed",), (4,), units="average", layers="uniform")
+    narrow = narrowed(scale, "scale", ("embed",), (4,), **AVERAGE)
     np.testing.assert_allclose(narrow, scale[::2])
 
 
 def test_layers_and_heads_of_a_stack():
     kernel = RNG.normal(size=(4, 6, 4, 2))
     axes = ("layers", "embed", "heads", "head_dim")
-    found = narrowed(kernel, axes, (2, 6, 2, 2), units="select", layers="last")
+    found = narrowed(kernel, "kernel", axes, (2, 6, 2, 2), units="select", layers="last")
     np.testing.assert_array_equal(found, kernel[2:, :, [0, 3]])
 
 
 def test_what_cannot_be_made_is_named():
     kernel = RNG.normal(size=(6, 8))
     with pytest.raises(UserError, match="wider than its teacher's 6"):
-        narrowed(kernel, ("embed", "mlp"), (7, 8), units="select", layers="first")
+        narrowed(kernel, "kernel", ("embed", "mlp"), (7, 8), units="select", layers="first")
     with pytest.raises(UserError, match="does not divide its teacher's 6"):
-        narrowed(kernel, ("embed", "mlp"), (4, 8), units="average", layers="first")
-    with pytest.raises(UserError, match="choose select or average"):
-        narrowed(kernel, ("embed", "mlp"), (3, 8), units="mean", layers="first")
+        narrowed(kernel, "kernel", ("embed", "mlp"), (4, 8), units="average", layers="first")
+    with pytest.raises(UserError, match="--units=mean is unknown"):
+        narrowed(kernel, "kernel", ("embed", "mlp"), (3, 8), units="mean", layers="first")
     with pytest.raises(UserError, match="deeper than its teacher"):
-        narrowed(
-            RNG.normal(size=(2, 3)), ("layers", "embed"), (3, 3), units="select", layers="first"
-        )
+        narrowed(RNG.normal(size=(2, 3)), "scale", ("layers", "embed"), (3, 3), **SELECT)
+
+
+def test_a_head_that_writes_tokens_reads_and_their_table_does_not():
+    x = np.repeat(RNG.normal(size=3), 2)
+    head = RNG.normal(size=(6, 5))
+    narrow = narrowed(head, "ctc_head/kernel", ("embed", "vocab"), (3, 5), **AVERAGE)
+    np.testing.assert_allclose(x[::2] @ narrow, x @ head)
+    table = RNG.normal(size=(5, 6))
+    narrow = narrowed(table, "t/embedding", ("vocab", "embed"), (5, 3), **AVERAGE)
+    np.testing.assert_allclose(narrow, (table[:, ::2] + table[:, 1::2]) / 2)
+    bias = RNG.normal(size=(1, 4, 2))
+    narrow = narrowed(bias, "query/bias", ("layers", "heads", "head_dim"), (1, 2, 2), **AVERAGE)
+    np.testing.assert_allclose(narrow, (bias[:, ::2] + bias[:, 1::2]) / 2)
+
+
+def test_positions_taps_and_pairs_keep_their_meaning():
+    table = RNG.normal(size=(8, 3))
+    narrow = narrowed(table, "embedding", ("positions", "embed"), (4, 3), **SELECT)
+    np.testing.assert_array_equal(narrow, table[:4])
+    taps = RNG.normal(size=(7, 3))
+    narrow = narrowed(taps, "kernel", ("kernel", "mlp"), (3, 3), **AVERAGE)
+    np.testing.assert_array_equal(narrow, taps[2:5])
+    heads = RNG.normal(size=(5, 1, 8))
+    narrow = narrowed(heads, "kernel", ("embed", "heads", "head_dim"), (5, 1, 4), **SELECT)
+    np.testing.assert_array_equal(narrow, heads[:, :, [0, 3, 4, 7]])

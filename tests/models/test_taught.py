@@ -13,7 +13,13 @@ from tiny_models import Frames, draw, make_batch, make_recognizer, quick_jit, sh
 from jasr.errors import UserError
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.distillation.taught import Taught, uniform_pairs
-from jasr.models.distillation.teacher import ListeningTeacher, RecognizingTeacher, mixed
+from jasr.models.distillation.teacher import (
+    ListeningTeacher,
+    RecognizingTeacher,
+    Wanted,
+    at_middles,
+    mixed,
+)
 from jasr.models.pretraining.clusters import Cepstra, Clusters
 from jasr.models.pretraining.units import Units
 from jasr.models.transformer_decoder import TransformerDecoder
@@ -31,7 +37,8 @@ TEACHER = STUDENT.clone(
 
 
 def taught(teachers=(TEACHER,), **fields):
-    defaults = {"weights": (1.0,) * len(teachers), "pairs": ((1, 2), (2, 4)), "attention": True}
+    defaults = {"weights": (1.0,) * len(teachers), "pairs": ((1, 2), (2, 4))}
+    defaults |= {"attention": True, "projects": True}
     kinds = tuple(RecognizingTeacher(teacher) for teacher in teachers)
     return Taught(STUDENT, kinds, **(defaults | fields))
 
@@ -93,7 +100,7 @@ def test_layers_are_those_that_are_matched(outputs, teacher_params):
     for pair, layer in enumerate((1, 3)):
         np.testing.assert_allclose(found[:, :, pair], layers[layer], atol=1e-5)
     maps = outputs["teacher/attention"]
-    assert maps.values.shape == (4, 16, 2, 2, 16)
+    assert maps.values.shape == (4, 16, 2, 16)
     np.testing.assert_allclose(np.asarray(maps.values.sum(-1))[np.asarray(maps.mask)], 1, atol=1e-5)
     assert outputs["student/states"].values.shape == (4, 16, 2, 16)
     assert outputs["student/projected"].values.shape == (4, 16, 2, 24)
@@ -177,10 +184,24 @@ def test_an_encoder_without_words_teaches_its_states():
     # The student's frames are of 4, the teacher's of 2: of each two, the one in the middle.
     states = outputs["teacher/states"].values
     assert states.shape == (4, 16, 1, 24)
-    own = teacher.teach({"encoder": params}, BATCH, attention=False).states
-    np.testing.assert_allclose(states[:, :, 0], own[:, 1::2, 1], atol=1e-5)
+    own = teacher.teach({"encoder": params}, BATCH, Wanted((2,))).states
+    np.testing.assert_allclose(states[:, :, 0], own[:, ::2, 0], atol=1e-5)
     with pytest.raises(UserError, match="only the layers' states"):
-        teacher.teach({"encoder": params}, BATCH, attention=True)
+        teacher.teach({"encoder": params}, BATCH, Wanted((2,), attention=True))
+
+
+def test_frames_of_other_lengths_are_found_by_their_middles():
+    """Samples per frame decide, whatever the front end and the stem make them of."""
+    states = jnp.arange(8.0)[None, :, None, None]
+    found = at_middles(states, there=160, here=640, num_frames=2)
+    np.testing.assert_array_equal(found[0, :, 0, 0], [1, 5])
+    found = at_middles(states[:, :2], there=640, here=320, num_frames=4)
+    np.testing.assert_array_equal(found[0, :, 0, 0], [0, 0, 1, 1])
+
+
+def test_teachers_that_do_not_fit_each_other_are_refused():
+    with pytest.raises(UserError, match="one tokenizer and one stem"):
+        mixed((jnp.zeros((1, 4, 3)), jnp.zeros((1, 2, 3))), (1.0, 1.0))
 
 
 def test_padding_changes_no_lesson(variables):

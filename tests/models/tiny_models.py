@@ -20,6 +20,8 @@ SIZES = {"num_layers": 2, "embed_dim": 16, "num_heads": 2, "mlp_dim": 24}
 class Frames:
     """A front end as simple as can be: a frame is the samples of one hop, twice."""
 
+    hop_length: int = HOP
+
     def __call__(self, audio: Padded) -> Padded:
         blocks = audio.values.reshape(len(audio.values), -1, HOP)
         return Padded(jnp.tile(blocks, NUM_MELS // HOP), audio.mask[:, ::HOP])

@@ -61,11 +61,11 @@ def make(extra=0):
     frames = FRAMES + 0
     attention = {}
     for seed, name in ((6, "student/attention"), (7, "teacher/attention")):
-        logits = np.random.default_rng(seed).normal(size=(3, T, 2, 2, T))
-        real = np.arange(T) < np.maximum(FRAMES, 1)[:, None, None, None, None]
+        logits = np.random.default_rng(seed).normal(size=(3, T, 2, T))
+        real = np.arange(T) < np.maximum(FRAMES, 1)[:, None, None, None]
         logits = np.where(real, logits, -99)
         weights = np.asarray(jax.nn.softmax(logits, axis=-1))
-        spare = [(0, 0), (0, extra), (0, 0), (0, 0), (0, extra)]
+        spare = [(0, 0), (0, extra), (0, 0), (0, extra)]
         attention[name] = padded(np.pad(weights, spare).astype(np.float32), frames)
     outputs = {
         "ctc": draw(frames, V, seed=1),

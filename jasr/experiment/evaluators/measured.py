@@ -7,6 +7,7 @@ import jax
 
 from jasr.experiment.data import build_targets, eval_plan, in_order
 from jasr.experiment.evaluators.run import Figures, Run
+from jasr.experiment.teachers import teacher_parts
 from jasr.pipeline.loader import load_all
 from jasr.pipeline.usable import select_audio
 from jasr.tasks.targets import NoTargets
@@ -21,7 +22,7 @@ class Measured:
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         config = run.meta.config
         targets = build_targets(run.meta)
-        shards = run.placement.row_shards
+        shards = run.placement.row_shards * teacher_parts(run.meta.config)
         if isinstance(targets, NoTargets):
             lengths = {key: config["data"][key] for key in ("min_seconds", "max_seconds")}
             selection = select_audio(run.corpus, **lengths)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from jasr.errors import UserError
+from jasr.errors import UserError, nearest
 from jasr.layers.choices import choose
 from jasr.models.int8 import read_axes
 
@@ -29,8 +29,8 @@ LAYERS = {
 def choose_layers(how: str, there: int, here: int) -> list[int]:
     """Which of `there` layers, from 0, become `here`.
 
-    how: "uniform" (first and last among them), "first", "last", or their numbers, counted from 1
-         and separated by commas.
+    how: "uniform" (the first, and of several the last), "first", "last", or their numbers, counted
+         from 1 and separated by commas.
 
     Raises UserError for layers that are not there, or another number of them.
     """
@@ -50,6 +50,7 @@ def choose_layers(how: str, there: int, here: int) -> list[int]:
 
 def narrowed(
     values: Float[np.ndarray, "..."],
+    path: str,
     axes: Sequence[str],
     sizes: Sequence[int],
     *,
@@ -61,26 +62,50 @@ def narrowed(
     axes:   their logical names.
     units:  "select" takes heads, features and units that are evenly spaced; "average" the mean of
             neighbours, or where a map reads them, their sum, so that the mean of what is read stays
-            what it was.
+            what it was. Of positions the first are kept and of a convolution's taps the middle
+            ones, whichever it is; of a head's features always some, as rotation pairs them.
     layers: which of a stack's, as `choose_layers` takes it.
 
     Raises UserError for a size that is larger than it was, or does not divide it in averages.
     """
+    if units not in UNITS:
+        raise UserError(f"--units={units} is unknown: {nearest(units, UNITS)}")
     for axis, (name, size) in enumerate(zip(axes, sizes, strict=True)):
         there = values.shape[axis]
         if name == "layers":
             values = np.take(values, choose_layers(layers, there, size), axis=axis)
-        elif there == size:
-            continue
         elif there < size:
             raise UserError(f"a student's {name} of {size} is wider than its teacher's {there}")
-        elif units == "select":
+        elif there > size and name in KEPT:
+            values = np.take(values, KEPT[name](there, size), axis=axis)
+        elif there > size and units == "select":
             values = np.take(values, spread(there, size), axis=axis)
-        elif units == "average":
-            values = _averaged(values, axis, size, name, is_read=_is_read(axes, axis))
-        else:
-            raise UserError(f"--units={units} is unknown: choose select or average")
+        elif there > size:
+            is_read = path.endswith("kernel") and axis in read_axes(path, axes)
+            values = _averaged(values, axis, size, name, is_read=is_read)
     return values
+
+
+def _middle(there: int, here: int) -> np.ndarray:
+    start = (there - here) // 2
+    return np.arange(start, start + here)
+
+
+def _of_both_halves(there: int, here: int) -> np.ndarray:
+    """Feature i is paired with i + there / 2, as `jasr.layers.positions.rotate` does."""
+    if there % 2 or here % 2:
+        return spread(there, here)
+    half = spread(there // 2, here // 2)
+    return np.concatenate([half, half + there // 2])
+
+
+UNITS = ("select", "average")
+# What of an axis is kept, whatever is done with the others.
+KEPT = {
+    "positions": lambda _, here: np.arange(here),
+    "kernel": _middle,
+    "head_dim": _of_both_halves,
+}
 
 
 def _averaged(values: np.ndarray, axis: int, size: int, name: str, *, is_read: bool) -> np.ndarray:
@@ -93,8 +118,3 @@ def _averaged(values: np.ndarray, axis: int, size: int, name: str, *, is_read: b
     shape = (*values.shape[:axis], size, there // size, *values.shape[axis + 1 :])
     grouped = values.reshape(shape)
     return grouped.sum(axis=axis + 1) if is_read else grouped.mean(axis=axis + 1)
-
-
-def _is_read(axes: Sequence[str], axis: int) -> bool:
-    """Whether a map's input lies along an axis; a table of embeddings is written."""
-    return "vocab" not in axes and axis in read_axes(axes)

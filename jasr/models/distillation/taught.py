@@ -18,10 +18,11 @@ from jasr.layers.linear import Linear
 from jasr.models.distillation.teacher import (
     Lesson,
     Teacher,
-    at_places_of,
+    Wanted,
+    at_middles,
     lesson_of,
-    looked_at,
     mixed,
+    samples_per_frame,
     taught_in_parts,
 )
 from jasr.models.pretraining.units import Units
@@ -59,6 +60,7 @@ class Taught(nn.Module):
     weights:        of each teacher's probabilities in their mean. States and attention are those of
                     the first.
     pairs:          layers of the student and of the teacher to match, counted from 1.
+    projects:       whether the student's layers are projected to the teacher's width.
     attention:      whether attention is learned.
     codebook:       predicts the codes of frames; None where no codes are.
     shares_encoder: whether the teachers read the student's frames, their encoder being its own.
@@ -69,6 +71,7 @@ class Taught(nn.Module):
     teachers: tuple[Teacher, ...] = ()
     weights: tuple[float, ...] = ()
     pairs: tuple[tuple[int, int], ...] = ()
+    projects: bool = False
     attention: bool = False
     codebook: Units | None = None
     shares_encoder: bool = False
@@ -80,7 +83,7 @@ class Taught(nn.Module):
 
         "student/states":    float32 [B, T, pairs, embed], of its matched layers.
         "student/projected": the same, projected to the teacher's width.
-        "student/attention": [B, T, pairs, heads, T].
+        "student/attention": of their heads together, [B, T, pairs, T].
         "teacher/ctc", "teacher/decoder": logarithms of probabilities, shaped as the student's.
         "teacher/states", "teacher/attention": as the student's.
         "codebook/...":      as `Units` gives them.
@@ -96,8 +99,9 @@ class Taught(nn.Module):
             params: Any = nn.unbox(drawn)
         else:
             params = self.variables["params"]
+        own = Wanted(tuple(layer for layer, _ in self.pairs), self.attention)
         outputs, seen = student.apply(
-            {"params": params}, batch, train=train, rngs=rngs, mutable=looked_at(self.attention)
+            {"params": params}, batch, train=train, rngs=rngs, mutable=own.collections
         )
         outputs = dict(outputs)
         frames = outputs["encoder"]
@@ -106,29 +110,28 @@ class Taught(nn.Module):
             outputs |= {f"codebook/{name}": value for name, value in codes.items()}
         if not self.teachers:
             return outputs
-        own = lesson_of(outputs, seen, attention=self.attention)
-        chosen = [student_layer - 1 for student_layer, _ in self.pairs]
-        states = own.states[:, :, chosen].astype(jnp.float32)
-        projected = Matching(self.teachers[0].encoder.embed_dim, name=MATCHING)(states)
-        outputs |= {
-            "student/states": Padded(states, frames.mask),
-            "student/projected": Padded(projected, frames.mask),
-        }
+        lesson = lesson_of(outputs, seen, own)
+        outputs["student/states"] = Padded(lesson.states, frames.mask)
+        if self.projects:
+            matching = Matching(self.teachers[0].encoder.embed_dim, name=MATCHING)
+            outputs["student/projected"] = Padded(matching(lesson.states), frames.mask)
         if self.attention:
-            outputs["student/attention"] = Padded(own.attention[:, :, chosen], frames.mask)
+            outputs["student/attention"] = Padded(lesson.attention, frames.mask)
         if not self.is_initializing():
             outputs |= self._lessons(batch, outputs)
         return outputs
 
     def _lessons(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Padded]:
         frames: Encoded = outputs["encoder"]
+        wanted = Wanted(tuple(layer for _, layer in self.pairs), self.attention)
         lessons = [
             taught_in_parts(
                 teacher,
                 self._params_of(number),
                 batch,
+                # Layers are matched with the first teacher's alone.
+                wanted if number == 0 else Wanted(),
                 parts=self.parts,
-                attention=self.attention,
                 encoded=frames if self.shares_encoder else None,
             )
             for number, teacher in enumerate(self.teachers)
@@ -155,16 +158,13 @@ class Taught(nn.Module):
     def _layers_of(self, lesson: Lesson, frames: Padded) -> dict[str, Padded]:
         if lesson.states is None:
             return {}
-        chosen = [teacher_layer - 1 for _, teacher_layer in self.pairs]
-        states = at_places_of(
-            lesson.states[:, :, chosen].astype(jnp.float32),
-            self.teachers[0].encoder,
-            self.student.encoder,
-            frames.mask.shape[1],
-        )
+        there, here = samples_per_frame(self.teachers[0]), samples_per_frame(self.student)
+        states = lesson.states
+        if there != here:
+            states = at_middles(states, there=there, here=here, num_frames=frames.mask.shape[1])
         found = {"teacher/states": Padded(states, frames.mask)}
         if self.attention:
-            found["teacher/attention"] = Padded(lesson.attention[:, :, chosen], frames.mask)
+            found["teacher/attention"] = Padded(lesson.attention, frames.mask)
         return found
 
 

@@ -22,13 +22,30 @@ from jasr.types import Batch, Encoded, Padded, join_rows, split_rows
 LOGITS = ("ctc", "decoder")
 
 
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What of a model is looked at.
+
+    layers:    counted from 1.
+    attention: whether where they look is.
+    """
+
+    layers: tuple[int, ...] = ()
+    attention: bool = False
+
+    @property
+    def collections(self) -> list[str]:
+        """That the model must show."""
+        return ["intermediates", *(["attention"] if self.attention else [])]
+
+
 @struct.dataclass
 class Lesson:
     """What a model makes of a batch.
 
     logits:    of each of its heads of LOGITS, [B, places, vocab].
-    states:    of each of its layers, [B, T, layers, embed_dim]; None if it was given frames.
-    attention: of each layer, float32 [B, T, layers, heads, T]; None if nobody asked.
+    states:    of the wanted layers, [B, T, layers, embed_dim]; None if it was given frames.
+    attention: of the wanted layers, heads averaged, float32 [B, T, layers, T]; None if not wanted.
     """
 
     logits: Mapping[str, Any]
@@ -41,14 +58,17 @@ class Teacher(Protocol):
     """Anything that gives a Lesson."""
 
     @property
+    def log_mel(self) -> Any: ...
+
+    @property
     def encoder(self) -> Encoder: ...
 
     def teach(
-        self, params: Any, batch: Batch, *, attention: bool, encoded: Encoded | None = None
+        self, params: Any, batch: Batch, wanted: Wanted, *, encoded: Encoded | None = None
     ) -> Lesson:
-        """Without dropout or masks.
+        """Without dropout, and of the recordings as they are.
 
-        encoded: the frames to read, of an encoder that is this one's too.
+        encoded: the frames to read instead, of a student whose encoder is this one's.
         """
         ...
 
@@ -60,21 +80,24 @@ class RecognizingTeacher:
     model: Recognizer
 
     @property
+    def log_mel(self) -> Any:
+        return self.model.log_mel
+
+    @property
     def encoder(self) -> Encoder:
         return self.model.encoder
 
     def teach(
-        self, params: Any, batch: Batch, *, attention: bool, encoded: Encoded | None = None
+        self, params: Any, batch: Batch, wanted: Wanted, *, encoded: Encoded | None = None
     ) -> Lesson:
+        variables = {"params": params}
         if encoded is not None:
             outputs: Any = self.model.apply(
-                {"params": params}, encoded, batch, train=False, method="respond"
+                variables, encoded, batch, train=False, method="respond"
             )
             return Lesson(_logits(outputs))
-        outputs, seen = self.model.apply(
-            {"params": params}, batch, train=False, mutable=looked_at(attention)
-        )
-        return lesson_of(outputs, seen, attention=attention)
+        outputs, seen = self.model.apply(variables, batch, train=False, mutable=wanted.collections)
+        return lesson_of(outputs, seen, wanted)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,30 +108,32 @@ class ListeningTeacher:
     encoder: Encoder
 
     def teach(
-        self, params: Any, batch: Batch, *, attention: bool, encoded: Encoded | None = None
+        self, params: Any, batch: Batch, wanted: Wanted, *, encoded: Encoded | None = None
     ) -> Lesson:
-        if attention or encoded is not None:
+        if wanted.attention or encoded is not None:
             raise UserError(
                 "config.teacher: of an encoder that learned without transcripts only the layers' "
                 "states can be learned: hidden_states, frame_relations or codebook_prediction"
             )
         states = layer_outputs(self.encoder, params["encoder"], self.log_mel(batch.audio))
-        return Lesson({}, jnp.moveaxis(states.values, 0, 2))
+        return Lesson({}, _chosen(states.values, wanted))
 
 
-def looked_at(attention: bool) -> list[str]:
-    """The collections that a lesson is read from."""
-    return ["intermediates", *(["attention"] if attention else [])]
-
-
-def lesson_of(outputs: Mapping[str, Padded], seen: Mapping[str, Any], *, attention: bool) -> Lesson:
+def lesson_of(outputs: Mapping[str, Padded], seen: Mapping[str, Any], wanted: Wanted) -> Lesson:
     """Of a recogniser's outputs, and what its encoder's layers showed."""
     states_LBTE = seen["intermediates"]["encoder"]["layers"]["output"][0]
     maps = None
-    if attention:
+    if wanted.attention:
         weights_LBHTT = seen["attention"]["encoder"]["layers"]["self_attention"]["weights"][0]
-        maps = jnp.transpose(weights_LBHTT, (1, 3, 0, 2, 4))
-    return Lesson(_logits(outputs), jnp.moveaxis(states_LBTE, 0, 2), maps)
+        maps = _chosen(jnp.mean(weights_LBHTT, axis=2), wanted)
+    return Lesson(_logits(outputs), _chosen(states_LBTE, wanted), maps)
+
+
+def _chosen(
+    of_layers: Float[Array, "layers batch frames features"], wanted: Wanted
+) -> Float[Array, "batch frames wanted features"]:
+    places = jnp.asarray([layer - 1 for layer in wanted.layers], jnp.int32)
+    return jnp.moveaxis(of_layers[places].astype(jnp.float32), 0, 2)
 
 
 def _logits(outputs: Mapping[str, Padded]) -> dict[str, Array]:
@@ -119,16 +144,16 @@ def taught_in_parts(
     teacher: Teacher,
     params: Any,
     batch: Batch,
+    wanted: Wanted,
     *,
     parts: int,
-    attention: bool,
     encoded: Encoded | None = None,
 ) -> Lesson:
     """The lesson of a batch, one part of it in memory at a time; without gradient."""
 
     def teach(part: tuple[Batch, Encoded | None]) -> Lesson:
         rows, frames = part
-        return teacher.teach(params, rows, attention=attention, encoded=frames)
+        return teacher.teach(params, rows, wanted, encoded=frames)
 
     given = jax.lax.stop_gradient((batch, encoded))
     lesson = teach(given) if parts == 1 else join_rows(jax.lax.map(teach, split_rows(given, parts)))
@@ -138,7 +163,16 @@ def taught_in_parts(
 def mixed(
     logits: Sequence[Float[Array, "batch places vocab"]], weights: Sequence[float]
 ) -> Float[Array, "batch places vocab"]:
-    """Logarithms of the weighted mean of several teachers' probabilities."""
+    """Logarithms of the weighted mean of several teachers' probabilities.
+
+    Raises UserError for teachers whose frames or tokens are not the same.
+    """
+    shapes = {one.shape for one in logits}
+    if len(shapes) > 1:
+        raise UserError(
+            f"config.teacher.workdir: the teachers' logits are of {sorted(shapes)} [batch, places, "
+            f"tokens]: of several give those with one tokenizer and one stem"
+        )
     total = sum(weights)
     log_probs = [
         jnp.log(weight / total) + jax.nn.log_softmax(one.astype(jnp.float32))
@@ -147,15 +181,14 @@ def mixed(
     return jax.nn.logsumexp(jnp.stack(log_probs), axis=0)
 
 
-def at_places_of(
-    states: Float[Array, "batch frames layers features"],
-    teacher: Encoder,
-    student: Encoder,
-    num_frames: int,
-) -> Float[Array, "batch student_frames layers features"]:
-    """The teacher's frames in the middle of each of the student's, where strides differ."""
-    here, there = stem_stride(student.stem), stem_stride(teacher.stem)
-    if here == there:
-        return states
-    middle_T = (jnp.arange(num_frames) * here + here // 2) // there
+def samples_per_frame(listener: Any) -> int:
+    """Of the frames behind the stem of a model with a front end and an encoder."""
+    return int(listener.log_mel.hop_length * stem_stride(listener.encoder.stem))
+
+
+def at_middles(
+    states: Float[Array, "batch frames layers features"], *, there: int, here: int, num_frames: int
+) -> Float[Array, "batch other_frames layers features"]:
+    """Frames of `there` samples each, in the middle of each of `num_frames` of `here` samples."""
+    middle_T = (jnp.arange(num_frames) * here + (here - 1) // 2) // there
     return jnp.take(states, jnp.minimum(middle_T, states.shape[1] - 1), axis=1)

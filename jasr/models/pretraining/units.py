@@ -42,7 +42,7 @@ class Units(nn.Module):
             "embedding",
             nn.initializers.normal(1.0),
             (codebooks, self.clusters.num_clusters, self.code_dim),
-            ("codebooks", "vocab", "features"),
+            ("codebooks", "codes", "features"),
         )
         cosine_BTNV = jnp.einsum("btnd,nvd->btnv", unit(projected), unit(embedding_NVD))
         return {

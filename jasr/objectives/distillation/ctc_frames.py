@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jasr.errors import UserError
 from jasr.objectives.distillation.divergence import (
     check_temperature,
     same_shape,
@@ -42,6 +43,11 @@ class CTCFrameDistillation:
 
     def __post_init__(self) -> None:
         check_temperature(self.temperature, "ctc_frame_distillation")
+        if self.max_shift < 0 or not 0 < self.blank_threshold <= 1:
+            raise UserError(
+                f"objective 'ctc_frame_distillation': expected max_shift of 0 or more and "
+                f"0 < blank_threshold <= 1, found {self.max_shift} and {self.blank_threshold}"
+            )
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         student = read_output(outputs, self.output, "ctc_frame_distillation")

@@ -28,9 +28,10 @@ def softened_divergence(
 
 
 def check_temperature(temperature: float | Array, reader: str) -> None:
-    """Raises UserError for a number that is none; a schedule's value is not known beforehand."""
-    if isinstance(temperature, int | float) and not temperature > 0:
-        raise UserError(f"objective {reader!r}: temperature is {temperature}: expected above 0")
+    """Raises UserError for what is no number above 0; traced, it was checked before."""
+    is_number = isinstance(temperature, int | float)
+    if not isinstance(temperature, jax.Array) and not (is_number and temperature > 0):
+        raise UserError(f"objective {reader!r}: temperature is {temperature!r}: expected above 0")
 
 
 def same_shape(student: Padded, teacher: Padded, reader: str) -> None:
