@@ -165,7 +165,8 @@ def taught(
         for workdir, step in zip(chosen.workdirs, steps, strict=True)
     ]
     # A teacher that is still in training has another best and last a moment later.
-    hosts.must_agree(str([one.step for one in found]), "the checkpoint of config.teacher.workdir")
+    found_steps = " ".join(f"{one.step:012d}" for one in found)
+    hosts.must_agree(found_steps, "the checkpoint of config.teacher.workdir")
     teachers: tuple[Teacher, ...] = tuple(one.teacher for one in found)
     if chosen.average:
         teachers = (RecognizingTeacher(student),)
