@@ -16,8 +16,8 @@ def parameter(
 ) -> Float[Array, "..."]:
     """A float32 parameter of the module; `axes` are the logical names of its axes.
 
-    The names are "layers", "embed", "heads", "head_dim", "mlp", "vocab", "kernel", "features",
-    "codebooks", "codes" and "positions"; a sharding strategy maps them to the axes of a mesh.
+    The names are "layers", "embed", "heads", "head_dim", "mlp", "vocab", "kernel", "features"
+    and "positions"; a sharding strategy maps them to the axes of a mesh.
     """
     named = nn.with_logical_partitioning(initializer, axes)
     value: Any = module.param(name, named, shape, jnp.float32)

@@ -17,8 +17,6 @@ DATA_PARALLEL: Rules = MappingProxyType(
         "vocab": None,
         "kernel": None,
         "features": None,
-        "codebooks": None,
-        "codes": None,
         "positions": None,
     }
 )

@@ -25,6 +25,7 @@ CORPUS = {
 SUMMARY_KEYS = {
     "wer", "wer_low", "wer_high", "cer", "words", "substitutions", "deletions", "insertions",
     "utterances", "normalizer", "decoding", "audio_seconds", "seconds", "step",
+    "weights", "parameter_bytes",
 }  # fmt: skip
 
 

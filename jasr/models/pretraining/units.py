@@ -35,15 +35,18 @@ class Units(nn.Module):
     @nn.compact
     def predict(self, encoded: Padded, audio: Padded) -> Outputs:
         """ "logits" [B, T, codebooks, clusters]; "codes" int32 [B, T, codebooks]."""
-        codebooks = self.clusters.num_codebooks
-        projected = project(encoded, (codebooks, self.code_dim), ("codebooks", "features"))
-        embedding_NVD = parameter(
+        books, size = self.clusters.num_codebooks, self.clusters.num_clusters
+        projected = project(encoded, (books * self.code_dim,), ("features",))
+        # Codes are no tokens, and lie where a wide layer's units do.
+        embedding = parameter(
             self,
             "embedding",
             nn.initializers.normal(1.0),
-            (codebooks, self.clusters.num_clusters, self.code_dim),
-            ("codebooks", "codes", "features"),
+            (books * size, self.code_dim),
+            ("mlp", "features"),
         )
+        embedding_NVD = embedding.reshape(books, size, self.code_dim)
+        projected = projected.reshape(*projected.shape[:2], books, self.code_dim)
         cosine_BTNV = jnp.einsum("btnd,nvd->btnv", unit(projected), unit(embedding_NVD))
         return {
             "logits": Padded(cosine_BTNV / self.temperature, encoded.mask),
