@@ -24,8 +24,8 @@ _HEARD = flags.DEFINE_string(
 _NOISE_DB = flags.DEFINE_list(
     "noise_db", [], "Noise over the recordings, lowest and highest ratio to it in dB: 0,10"
 )
-_WEIGHTS = flags.DEFINE_enum(
-    "weights", "float32", ("float32", "int8"), "What the parameters are kept in."
+_WEIGHTS = flags.DEFINE_string(
+    "weights", "float32", "What the parameters are kept in: float32 or int8."
 )
 
 

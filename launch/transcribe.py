@@ -20,8 +20,8 @@ _DECODING = flags.DEFINE_string(
 )
 _TASK = flags.DEFINE_list("task", [], "Of a model of several: which of them; all if not given.")
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object a line.")
-_WEIGHTS = flags.DEFINE_enum(
-    "weights", "float32", ("float32", "int8"), "What the parameters are kept in."
+_WEIGHTS = flags.DEFINE_string(
+    "weights", "float32", "What the parameters are kept in: float32 or int8."
 )
 
 

@@ -73,8 +73,9 @@ def evaluate_tasks(
             )
     summary = {"step": step, "tasks": figures, **kept_in(params)}
     rows = recognition.batches(JoinedCorpus(list(asked.values())))
-    matrices = {"gradients, cosines": gradient_cosines(recognition, dequantized(params), rows)}
-    vectors = vector_cosines(recognition, dequantized(params))
+    whole = dequantized(params)
+    matrices = {"gradients, cosines": gradient_cosines(recognition, whole, rows)}
+    vectors = vector_cosines(recognition, whole)
     if vectors is not None:
         matrices = {"task vectors, cosines": vectors, **matrices}
     if hosts.is_first():

@@ -110,7 +110,9 @@ def _number(task: str, tasks: Sequence[str], where: str) -> int:
 def _number_or_schedule(value: Any, where: str) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    name = value.get("name") if isinstance(value, Mapping) else value
+    if not isinstance(value, Mapping):
+        raise UserError(f"{where} is {value!r}: expected a number, or a section with a name")
+    name = value.get("name")
     if name not in SCHEDULES:
         raise UserError(f"{where}.name {name!r} is unknown: {nearest(str(name), SCHEDULES)}")
     arguments = {key: argument for key, argument in value.items() if key != "name"}

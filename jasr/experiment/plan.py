@@ -121,7 +121,9 @@ def plan_training(
         seed=config["seed"],
         multiple_of=placement.row_shards * row_parts(config),
     )
-    tokenizer = tokenizer_from_dict(saved) if (saved := _teacher_tokenizer(config)) else None
+    # That of the teacher, whose tokens its student has.
+    saved = teacher_tokenizer(config)
+    tokenizer = tokenizer_from_dict(saved) if saved else None
     vocabulary = tokenizer or _Vocabulary(config["text"]["vocab_size"] or CHARACTERS)
     log_mel = config["model"].get("log_mel", {})
     num_mels, is_global = log_mel.get("num_mels", 80), log_mel.get("normalize") == "global"
@@ -148,11 +150,6 @@ def plan_training(
             for bucket in plan.buckets
         ],
     )
-
-
-def _teacher_tokenizer(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """That of the teacher, whose tokens its student has."""
-    return teacher_tokenizer(config) if config["teacher"] else None
 
 
 def _tasks(config: Mapping[str, Any]) -> dict[str, Task]:

@@ -40,8 +40,8 @@ def meta_and_plan(
     shards = placement.row_shards * row_parts(config)
     if saved is None:
         # Read by every host: checkpoints are opened by all of them, or by none.
-        other = {**_meta_of_other(config["init"]), "teacher_tokenizer": teacher_tokenizer(config)}
-        found = hosts.from_first(lambda: _found_in(corpus, config, other))
+        other, taught_tokens = _meta_of_other(config["init"]), teacher_tokenizer(config)
+        found = hosts.from_first(lambda: _found_in(corpus, config, other, taught_tokens))
         meta = Meta(
             config,
             found["tokenizer"] and tokenizer_from_dict(found["tokenizer"]),
@@ -85,9 +85,15 @@ def _meta_of_other(init: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _found_in(
-    corpus: Corpus, config: Mapping[str, Any], other: Mapping[str, Any]
+    corpus: Corpus,
+    config: Mapping[str, Any],
+    other: Mapping[str, Any],
+    taught_tokens: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What training takes from its data before it begins, or from the training it starts from."""
+    """What training takes from its data before it begins, or from the training it starts from.
+
+    taught_tokens: the saved tokenizer of its teacher; None where there is none.
+    """
     log_mel = config["model"].get("log_mel", {})
     tokenizer, names = None, find_names(config, corpus)
     if config["text"]["tokenizer"] == "init":
@@ -98,7 +104,7 @@ def _found_in(
                 "has a tokenizer"
             )
     elif config["text"]["tokenizer"] == "teacher":
-        tokenizer = other["teacher_tokenizer"]
+        tokenizer = taught_tokens
         if tokenizer is None:
             raise UserError(
                 "config.text.tokenizer is 'teacher', and config.teacher.workdir names no training "
