@@ -14,7 +14,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.runs import Run, carry_out, last_figure, markdown, scores, spread
+from benchmarks.runs import Run, carry_out, last_figure, scores
+from benchmarks.tables import markdown, spread
 from configs import finetune
 from jasr.corpora.catalogue import open_corpus
 

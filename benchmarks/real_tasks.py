@@ -21,7 +21,8 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks.runs import Run, carry_out, markdown, scores, spread
+from benchmarks.runs import Run, carry_out, scores
+from benchmarks.tables import markdown, spread
 from configs import barista
 from jasr.corpora.catalogue import open_corpus
 from jasr.evaluation.task_scoring import count_answers, summarize_answers

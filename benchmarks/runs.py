@@ -6,10 +6,9 @@ off go on where they were, so the same command finishes what a lost machine bega
 
 import dataclasses
 import json
-import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -74,17 +73,19 @@ def carry_out(experiment: Iterable[Run], table: Callable[[Path], str], *, runs: 
 
 
 def finish(experiment: Sequence[Run], runs: Path, *, data_dir: str, jobs: int) -> None:
-    """Makes all that are not made yet, so many at a time; UserError names a log if one fails."""
+    """Makes all that are not made yet, so many at a time.
+
+    One that fails, and those that start from it, are left; UserError names their logs at the end.
+    """
     runs.mkdir(parents=True, exist_ok=True)
     begun: dict[str, Future[None]] = {}
     with ThreadPoolExecutor(jobs) as pool:
         for run in experiment:
             before = [begun[name] for name in run.after]
             begun[run.name] = pool.submit(_finish_one, run, before, runs, data_dir)
-        for future in tqdm(as_completed(begun.values()), total=len(begun), unit="run"):
-            if future.exception():
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise UserError(str(future.exception()))
+        done = list(tqdm(as_completed(begun.values()), total=len(begun), unit="run"))
+    if failures := {str(error) for future in done if (error := future.exception())}:
+        raise UserError("; ".join(sorted(failures)))
 
 
 def _finish_one(run: Run, before: Sequence[Future[None]], runs: Path, data_dir: str) -> None:
@@ -121,20 +122,3 @@ def last_figure(runs: Path, name: str, figure: str) -> float | None:
     lines = map(json.loads, metrics.read_text().splitlines()) if metrics.exists() else ()
     found = [line[figure] for line in lines if figure in line]
     return found[-1] if found else None
-
-
-def spread(figures: Sequence[float | None]) -> str:
-    """'mean (standard deviation) of seed, seed ...' in per cent, of those that are there."""
-    there = [100 * figure for figure in figures if figure is not None]
-    if not there:
-        return "-"
-    each = ", ".join(f"{figure:.1f}" for figure in there)
-    if len(there) == 1:
-        return f"{each} (one seed)"
-    return f"**{statistics.mean(there):.1f}** ({statistics.stdev(there):.1f}) of {each}"
-
-
-def markdown(header: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
-    """A table; rows: by what stands in their first column."""
-    lines = [header, ["---"] * len(header), *([label, *cells] for label, cells in rows.items())]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -15,7 +15,8 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks.runs import TEST, Run, carry_out, markdown, scores, spread
+from benchmarks.runs import TEST, Run, carry_out, scores
+from benchmarks.tables import markdown, spread
 from configs.multitask import BALANCERS, ENCODINGS
 
 FLAGS = flags.FLAGS

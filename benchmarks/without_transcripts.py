@@ -15,7 +15,8 @@ from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.runs import DATA, Run, carry_out, last_figure, markdown, scores, spread
+from benchmarks.runs import DATA, Run, carry_out, last_figure, scores
+from benchmarks.tables import markdown, spread
 from configs import finetune, pretrain
 
 FLAGS = flags.FLAGS

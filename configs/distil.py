@@ -17,7 +17,7 @@ or scratch, nothing; the model's size, large (12 M parameters), small (3 M) or t
 given); half (half of the transcripts are not there: with scratch those recordings are not either,
 with sequence launch.label says what is said in them, and else they are learned from without);
 digits (the Free Spoken Digit Dataset instead of the embedded corpus); smoke (a minute
-on two cores).
+on two cores). Half of what is heard is under noise.
 """
 
 from collections.abc import Callable
@@ -50,6 +50,7 @@ def get_config(arg: str = "all") -> ConfigDict:
     config.optimizer.algorithm = "muon"
     config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
     config.decoding = ConfigDict({"name": "attention_greedy"})
+    config.data.augment.update({"noise_probability": 0.5, "noise_snr_db": (0.0, 20.0)})
     if "half" in words:
         config.splits.train = "train[:50%]"
         if "scratch" not in words:
