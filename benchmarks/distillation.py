@@ -45,7 +45,7 @@ def experiment() -> Iterator[Run]:
             _flags(seed, FLAGS.teacher_steps),
             scores=(TEST, NOISY, INT8),
         )
-    for kind, size, seed in itertools.product(FLAGS.kinds, FLAGS.sizes, FLAGS.seeds):
+    for seed, kind, size in itertools.product(FLAGS.seeds, FLAGS.kinds, FLAGS.sizes):
         yield student(kind, size, seed)
 
 

@@ -1,14 +1,19 @@
-"""Which parameters Muon orthogonalises, along which axes, and how large its updates are."""
+"""Muon's parts: which parameters it orthogonalises, along which axes, how, and how large."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float
 from optax.contrib import MuonDimensionNumbers
 
 # An embedding or a classifier is no map inside the network: Muon's authors leave both to Adam.
+MOMENTUM = 0.95
 _OUTSIDE = {"vocab", "positions", "features"}
 
 
@@ -22,6 +27,35 @@ def matrix_axes(axes: Any) -> Any:
     return jax.tree.map(
         _dimension_numbers, axes, is_leaf=lambda leaf: isinstance(leaf, PartitionSpec)
     )
+
+
+def orthogonalize(dimensions: Any) -> optax.GradientTransformation:
+    """The nearest orthogonal matrix to each, by five Newton-Schulz iterations (optax's).
+
+    Matrices of one shape are one stack, so that a deep model takes a few large products and not
+    hundreds of small ones, each of which a GPU would be asked for alone.
+    """
+
+    def update(updates: Any, params: Any) -> Any:
+        del params
+        leaves, structure = jax.tree.flatten(updates)
+        matrices = jax.tree.leaves(dimensions, is_leaf=is_matrix_or_masked)
+        stacked = [_stacked(leaf, m) for leaf, m in zip(leaves, _real(matrices), strict=True)]
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for number, stack in enumerate(stacked):
+            alike.setdefault(stack.shape[1:], []).append(number)
+        for numbers in alike.values():
+            together = _newton_schulz(jnp.concatenate([stacked[n] for n in numbers]))
+            ends = np.cumsum([len(stacked[n]) for n in numbers])[:-1]
+            for n, stack in zip(numbers, jnp.split(together, ends), strict=True):
+                stacked[n] = stack
+        found = [
+            _unstacked(stack, leaf.shape, m)
+            for stack, leaf, m in zip(stacked, leaves, _real(matrices), strict=True)
+        ]
+        return jax.tree.unflatten(structure, found)
+
+    return optax.stateless(update)
 
 
 def match_adam_size(dimensions: Any) -> optax.GradientTransformation:
@@ -40,6 +74,37 @@ def match_adam_size(dimensions: Any) -> optax.GradientTransformation:
     return optax.stateless(
         lambda updates, _: jax.tree.map(scale, updates, dimensions, is_leaf=is_matrix_or_masked)
     )
+
+
+def _real(matrices: Sequence[Any]) -> list[MuonDimensionNumbers]:
+    return [m for m in matrices if not isinstance(m, optax.MaskedNode)]
+
+
+def _order(num_axes: int, matrix: MuonDimensionNumbers) -> tuple[int, ...]:
+    inside = (*matrix.reduction_axis, *matrix.output_axis)
+    return (*(axis for axis in range(num_axes) if axis not in inside), *inside)
+
+
+def _stacked(leaf: Float[Array, "..."], matrix: MuonDimensionNumbers) -> Float[Array, "n i o"]:
+    inputs = math.prod(leaf.shape[axis] for axis in matrix.reduction_axis)
+    outputs = math.prod(leaf.shape[axis] for axis in matrix.output_axis)
+    return leaf.transpose(_order(leaf.ndim, matrix)).reshape(-1, inputs, outputs)
+
+
+def _unstacked(
+    stack: Float[Array, "n i o"], shape: tuple[int, ...], matrix: MuonDimensionNumbers
+) -> Float[Array, "..."]:
+    order = _order(len(shape), matrix)
+    return stack.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
+
+
+def _newton_schulz(stack: Float[Array, "n i o"]) -> Float[Array, "n i o"]:
+    numbers = MuonDimensionNumbers(reduction_axis=(1,), output_axis=(2,))
+    # Without momentum, which is kept parameter by parameter.
+    alone = optax.contrib.scale_by_muon(
+        beta=0.0, nesterov=False, weight_dimension_numbers=[numbers]
+    )
+    return alone.update([stack], alone.init([stack]))[0][0]
 
 
 def is_matrix_or_masked(node: Any) -> bool:

@@ -19,7 +19,13 @@ from jasr.layers.choices import choose
 from jasr.training.average import Average, with_average
 from jasr.training.layer_decay import layer_factors
 from jasr.training.masters import with_masters
-from jasr.training.muon import is_matrix_or_masked, match_adam_size, matrix_axes
+from jasr.training.muon import (
+    MOMENTUM,
+    is_matrix_or_masked,
+    match_adam_size,
+    matrix_axes,
+    orthogonalize,
+)
 from jasr.training.unfreezing import with_unfreezing
 from jasr.types import path_of
 
@@ -167,7 +173,8 @@ def _scale_by_muon(optimizer: Optimizer, axes: Any) -> optax.GradientTransformat
         is_leaf=is_matrix_or_masked,
     )
     muon = optax.chain(
-        optax.contrib.scale_by_muon(weight_dimension_numbers=dimensions),
+        optax.trace(MOMENTUM, nesterov=True),
+        orthogonalize(dimensions),
         match_adam_size(dimensions),
     )
     adam = optax.scale_by_adam(optimizer.beta1, optimizer.beta2, optimizer.epsilon)
