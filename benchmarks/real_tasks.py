@@ -33,7 +33,7 @@ FLAGS = flags.FLAGS
 PARTS: dict[str, tuple[dict[str, str], tuple[tuple[str, str], ...]]] = {
     "digits": (
         {"together": "configs/digits.py", "alone": "configs/digits.py:alone"},
-        (("digit", "wer"), ("speaker", "accuracy"), ("parity", "accuracy")),
+        (("digit", "accuracy"), ("speaker", "accuracy"), ("parity", "accuracy")),
     ),
     "orders": (
         {"recordings": "configs/barista.py", "and spoken": "configs/barista.py:spoken"},

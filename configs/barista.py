@@ -31,7 +31,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.tasks.slots = ConfigDict({"name": "slots"})
     config.text.update({"tokenizer": "bpe", "vocab_size": 160})
     config.model = ctc_conformer(num_layers=4, embed_dim=144)
-    config.model.encoder.stem = "conv2d_4x"
+    config.model.encoder.stem = "conv1d_4x"
     add_decoder(config.model, num_layers=2)
     config.objective = ConfigDict(
         {
@@ -40,7 +40,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "slots": {"name": "cross_entropy", "task": "slots", "label_smoothing": 0.1},
         }
     )
-    config.data.update({"batch_seconds": 60.0, "num_buckets": 4, "max_seconds": 15.0})
+    config.data.update({"batch_seconds": 30.0, "num_buckets": 3, "max_seconds": 15.0})
     config.data.augment.update({"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0})
     config.optimizer.algorithm = "muon"
     config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
