@@ -13,7 +13,7 @@ Arguments: what is learned of the teacher, one or more of
     attention   where its layers look                       codebook    their codes (launch.prepare)
     all         logits, ctc and hidden                      average     all, of the student's own
                                                                         averaged parameters
-or scratch, nothing; the model's size, large (12 M parameters), small (3 M) or tiny (1 M, if none is
+or scratch, nothing; the model's size, large (14 M parameters), small (3 M) or tiny (1 M, if none is
 given); half (half of the transcripts are not there: with scratch those recordings are not either,
 with sequence launch.label says what is said in them, and else they are learned from without);
 digits (the Free Spoken Digit Dataset instead of the embedded corpus); smoke (a minute
