@@ -105,8 +105,8 @@ assert "splits nothing over it" in refusal("fsdp", fsdp=4, tensor=2)
 assert "cannot be split evenly over 8" in refusal("fsdp_tensor", tensor=8)
 assert "which 3 does not divide" in refusal("fsdp", data=0, fsdp=3)
 
-for preset, mesh in json.loads(sys.argv[1]):
-    training = Training(preset=preset, mesh=mesh)
+for algorithm, preset, mesh in json.loads(sys.argv[1]):
+    training = Training(preset=preset, mesh=mesh, algorithm=algorithm)
     state, losses = training.state(), []
     step = training.step()
     for number in range(2):
@@ -127,14 +127,17 @@ MESHES = [
     ("fsdp", {"data": 2, "fsdp": 4}, 0.3),
     ("fsdp_tensor", {"data": 2, "fsdp": 2, "tensor": 2}, 0.35),
 ]
+# Muon's matrices of one shape are one stack, however each is split.
+ALGORITHMS = ("adamw", "muon")
 
 
 @pytest.fixture(scope="module")
 def runs():
+    asked = [(algorithm, *mesh[:2]) for algorithm in ALGORITHMS for mesh in MESHES]
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "training")])
     environment = os.environ | cpu_devices(8) | {"PYTHONPATH": path}
     finished = subprocess.run(
-        [sys.executable, "-c", _EIGHT_DEVICES, json.dumps([mesh[:2] for mesh in MESHES])],
+        [sys.executable, "-c", _EIGHT_DEVICES, json.dumps(asked)],
         capture_output=True,
         text=True,
         env=environment,
@@ -142,16 +145,18 @@ def runs():
         check=False,
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
-    return [json.loads(line) for line in finished.stdout.splitlines()]
+    lines = map(json.loads, finished.stdout.splitlines())
+    return {algorithm: [next(lines) for _ in MESHES] for algorithm in ALGORITHMS}
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("number", range(1, len(MESHES)), ids=lambda n: str(MESHES[n][:2]))
-def test_eight_devices_give_one_device_s_training(runs, number):
-    one, eight = runs[0], runs[number]
+def test_eight_devices_give_one_device_s_training(runs, algorithm, number):
+    one, eight = runs[algorithm][0], runs[algorithm][number]
     np.testing.assert_allclose(eight["losses"], one["losses"], rtol=1e-4)
     np.testing.assert_allclose(eight["norms"], one["norms"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("number", range(len(MESHES)), ids=lambda n: str(MESHES[n][:2]))
 def test_the_state_is_split_as_far_as_the_preset_says(runs, number):
-    assert runs[number]["held"] <= MESHES[number][2]
+    assert runs["adamw"][number]["held"] <= MESHES[number][2]
