@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 
 from configs import fsdd, quickstart
 from configs.defaults import make_smoke, parse_argument
-from configs.models import add_decoder, ctc_transformer
+from configs.models import ctc_transformer
 
 # Layers and width of the encoder, layers of the decoder.
 SIZES = {"large": (8, 288, 4), "small": (5, 192, 1), "tiny": (4, 112, 1)}
@@ -38,18 +38,9 @@ def get_config(arg: str = "all") -> ConfigDict:
         arg, (*KINDS, "all", "average", "scratch", *SIZES, "half", "digits", "smoke")
     )
     size = next((size for size in SIZES if size in words), "tiny")
-    config = _digits() if "digits" in words else quickstart.get_config()
+    config = _digits() if "digits" in words else quickstart.get_config("ctc")
     _resize(config, *SIZES[size])
     config.text.tokenizer = "bpe" if "scratch" in words or "average" in words else "teacher"
-    config.objective = ConfigDict(
-        {
-            "ctc": {"name": "ctc", "weight": 1.0},
-            "cross_entropy": {"name": "cross_entropy", "label_smoothing": 0.1, "weight": 0.5},
-        }
-    )
-    config.optimizer.algorithm = "muon"
-    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
-    config.decoding = ConfigDict({"name": "attention_greedy"})
     config.data.augment.update({"noise_probability": 0.5, "noise_snr_db": (0.0, 20.0)})
     if "half" in words:
         config.splits.train = "train[:50%]"
@@ -114,13 +105,14 @@ def _digits() -> ConfigDict:
     config.model.log_mel = front_end
     # Frames of 20 ms: the shortest digits last 0.15 s.
     config.model.encoder.stem = "whisper"
+    config.optimizer = quickstart.get_config().optimizer
     return config
 
 
 def _resize(config: ConfigDict, num_layers: int, embed_dim: int, decoder_layers: int) -> None:
     sizes = {"num_layers": num_layers, "embed_dim": embed_dim, "mlp_dim": 4 * embed_dim}
     config.model.encoder.update(sizes)
-    add_decoder(config.model, num_layers=decoder_layers)
+    quickstart.add_writer(config, num_layers=decoder_layers)
 
 
 def _logits(config: ConfigDict) -> None:

@@ -20,7 +20,7 @@ from configs.defaults import get_defaults, parse_argument
 def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ("letters", "finetune", "scratch", "smoke"))
     config = get_defaults()
-    spoken = quickstart.get_config("smoke" if "smoke" in words else "")
+    spoken = quickstart.get_config("ctc,smoke" if "smoke" in words else "ctc")
     config.corpus = spoken.corpus
     if "letters" not in words:
         config.corpus.options.transcript = "phonemes"

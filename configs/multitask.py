@@ -26,15 +26,13 @@ ENCODINGS = ("add", "prefix", "film", "none")
 
 def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, (*TASKS, *ENCODINGS, *BALANCERS, "reading", "treebank", "smoke"))
-    config = quickstart.get_config("smoke" if "smoke" in words else "")
+    config = quickstart.get_config("ctc,smoke" if "smoke" in words else "ctc")
     config.splits.train = "train[:95%]"
     add_decoder(config.model, num_layers=2)
     config.model.task_encoding = next((word for word in ENCODINGS if word in words), "add")
     # The heads learn when the encoder has, from CTC over all rows; the more the others weigh, the
     # later that is.
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 1.0}})
-    config.optimizer.algorithm = "muon"
-    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
     config.decoding = ConfigDict({"name": "attention_greedy"})
     config.evaluators = ConfigDict({"tasks": {"name": "tasks"}})
     config.train.update({"num_steps": 4000, "evaluate_every": 1000, "checkpoint_every": 1000})

@@ -20,7 +20,7 @@ def trained(tmp_path_factory, spoken) -> Path:
     workdir = tmp_path_factory.mktemp("runs") / "whole"
     launch(
         "train",
-        "--config=configs/quickstart.py:smoke",
+        "--config=configs/quickstart.py:ctc,smoke",
         f"--workdir={workdir}",
         f"--data_dir={spoken}",
     )

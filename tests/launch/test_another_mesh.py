@@ -9,7 +9,7 @@ import pytest
 from launching import launch, metrics, refuse
 
 FLAGS = (
-    "--config=configs/quickstart.py:smoke",
+    "--config=configs/quickstart.py:ctc,smoke",
     "--config.data.num_buckets=1",
     "--config.data.batch_seconds=32",
     "--config.train.num_steps=6",

@@ -65,13 +65,13 @@ def some_of(
     return folder
 
 
-def go_through(config: str, source: Path, folder: Path, split: str, *training: str) -> dict:
+def go_through(config: str, source: Path | None, folder: Path, split: str, *training: str) -> dict:
     """Two steps, a stop, two more, and the score.
 
     training: flags for the training alone.
     """
     flags = (f"--config={config}", f"--data_dir={folder / 'data'}")
-    launch("prepare", *flags, f"--source={source}")
+    launch("prepare", *flags, *([f"--source={source}"] if source else []))
     for steps in (2, 4):
         launch(
             "train",
@@ -100,6 +100,11 @@ def test_a_config_of_real_recordings(name, real_data, tmp_path):
     source = some_of(real_data / PACKS[name], tmp_path)
     summary = go_through(f"configs/{name}.py:smoke", source, tmp_path, "test")
     assert summary["utterances"] == 16
+
+
+def test_the_quickstart(tmp_path):
+    summary = go_through("configs/quickstart.py:smoke", None, tmp_path, "test")
+    assert summary["decoding"] == "attention-greedy"
 
 
 def test_digits_their_parity_and_who_says_them(real_data, tmp_path):

@@ -13,7 +13,7 @@ from launching import launch, metrics, refuse, start
 from launch.pods.local import free_port
 
 FLAGS = (
-    "--config=configs/quickstart.py:smoke",
+    "--config=configs/quickstart.py:ctc,smoke",
     "--config.data.num_buckets=1",
     "--config.data.batch_seconds=32",
     "--config.train.num_steps=6",

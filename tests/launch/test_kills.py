@@ -24,7 +24,7 @@ from configs.quickstart import get_config
 from jasr.experiment.train import train_in
 
 workdir, data_dir, steps = sys.argv[1], sys.argv[2], int(sys.argv[3])
-config = get_config("smoke")
+config = get_config("ctc,smoke")
 config.data.update({"batch_seconds": 8.0, "num_buckets": 1})
 config.evaluation.batch_seconds = 8.0
 config.train.update(

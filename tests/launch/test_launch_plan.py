@@ -5,7 +5,7 @@ import re
 import pytest
 from launching import launch, refuse
 
-SMOKE = ("--config=configs/quickstart.py:smoke", "--config.data.num_buckets=1")
+SMOKE = ("--config=configs/quickstart.py:ctc,smoke", "--config.data.num_buckets=1")
 ALL_DEVICES = "--config.mesh.data=0"
 
 

@@ -15,7 +15,7 @@ from launching import launch, metrics, refuse, start
 from jasr.corpora.catalogue import open_corpus
 from jasr.training.checkpoint import Checkpoints
 
-CONFIG = "--config=configs/quickstart.py:smoke"
+CONFIG = "--config=configs/quickstart.py:ctc,smoke"
 CORPUS = {
     "kind": "spoken",
     "name": "spoken",
