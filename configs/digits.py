@@ -23,8 +23,11 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.task_encoding = "add"
     config.tasks.digit = ConfigDict({"name": "classes", "column": "label"})
     if "alone" not in words:
-        config.tasks.parity = ConfigDict({"name": "classes", "column": "label", "among": 2})
-        config.tasks.speaker = ConfigDict({"name": "classes", "column": "speaker"})
+        config.tasks.digit.share = 0.6
+        config.tasks.parity = ConfigDict(
+            {"name": "classes", "column": "label", "among": 2, "share": 0.2}
+        )
+        config.tasks.speaker = ConfigDict({"name": "classes", "column": "speaker", "share": 0.2})
         config.tasks.speaker.splits = ConfigDict({"validation": KEPT_BACK, "test": KEPT_BACK})
     # A recording of one word is a class; spelling it helps every task, and errs more by itself.
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 0.3}})
