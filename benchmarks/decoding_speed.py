@@ -7,7 +7,6 @@ from disk meanwhile. Prints medians over the rounds, and ratios to the first rec
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 import jax
@@ -29,16 +28,16 @@ _ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds to take the median of.", low
 
 def main(_) -> None:
     contenders: dict[str, Callable[[], object]] = {}
-    bytes_of, audio_seconds = {}, 0.0
+    bytes_of, audio_of = {}, {}
     for workdir in _WORKDIRS.value:
         recognition, params, _ = load(workdir, "best", _DECODING.value)
         data_dir = _DATA_DIR.value or recognition.meta.data_dir
         corpus = open_corpus(recognition.meta.config["corpus"], _SPLIT.value, data_dir)
-        audio_seconds = sum(utterance.duration for utterance in corpus.utterances)
         batches = [recognition.place(loaded.batch) for loaded in recognition.batches(corpus)]
         for weights in _WEIGHTS.value:
             kept = with_weights(recognition, params, weights)
-            name = f"{Path(workdir).name}, {weights}"
+            name = f"{workdir}, {weights}"
+            audio_of[name] = sum(utterance.duration for utterance in corpus.utterances)
             bytes_of[name] = kept_in(kept)["parameter_bytes"]
             contenders[name] = lambda recognition=recognition, kept=kept, batches=batches: (
                 jax.block_until_ready([recognition.decode(kept, batch) for batch in batches])
@@ -51,12 +50,12 @@ def main(_) -> None:
     rows = {
         name: [
             f"{bytes_of[name] / 1e6:.1f}",
-            f"{audio_seconds / one:.0f}",
+            f"{audio_of[name] / one:.0f}",
             f"{first / one:.2f}",
         ]
         for name, one in seconds.items()
     }
-    print(f"{audio_seconds:.0f} s of audio, {jax.devices()[0].device_kind}, {_ROUNDS.value} rounds")
+    print(f"{jax.devices()[0].device_kind}, {_ROUNDS.value} rounds")
     print(markdown(["model", "MB", "seconds of audio a second", "times the first"], rows))
 
 

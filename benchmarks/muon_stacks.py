@@ -56,10 +56,11 @@ def main(_) -> None:
     }
     products, contenders = {}, {}
     for name, way in ways.items():
-        compiled = jax.jit(way.update).lower(matrices, way.init(matrices)).compile()
+        state = way.init(matrices)
+        compiled = jax.jit(way.update).lower(matrices, state).compile()
         products[name] = compiled.as_text().count(" dot(")
-        contenders[name] = lambda compiled=compiled, way=way: jax.block_until_ready(
-            compiled(matrices, way.init(matrices))
+        contenders[name] = lambda compiled=compiled, state=state: jax.block_until_ready(
+            compiled(matrices, state)
         )
     seconds = {k: median(v) for k, v in seconds_in_turn(contenders, rounds=_ROUNDS.value).items()}
     shapes = len(jax.tree.leaves(matrices))

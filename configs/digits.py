@@ -29,7 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         config.tasks.speaker = ConfigDict({"name": "classes", "column": "speaker", "share": 0.2})
         config.tasks.speaker.splits = ConfigDict({"validation": KEPT_BACK, "test": KEPT_BACK})
-    # A recording of one word is a class; spelling it helps every task, and errs more by itself.
+    # A recording of one word is a class; CTC, which a recogniser needs, spells every row beside.
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 0.3}})
     for name in config.tasks:
         config.objective[name] = ConfigDict({"name": "classification", "head": name, "task": name})

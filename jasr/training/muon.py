@@ -1,7 +1,6 @@
 """Muon's parts: which parameters it orthogonalises, along which axes, how, and how large."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,8 +11,8 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 from optax.contrib import MuonDimensionNumbers
 
-# An embedding or a classifier is no map inside the network: Muon's authors leave both to Adam.
 MOMENTUM = 0.95
+# An embedding or a classifier is no map inside the network: Muon's authors leave both to Adam.
 _OUTSIDE = {"vocab", "positions", "features"}
 
 
@@ -39,8 +38,9 @@ def orthogonalize(dimensions: Any) -> optax.GradientTransformation:
     def update(updates: Any, params: Any) -> Any:
         del params
         leaves, structure = jax.tree.flatten(updates)
-        matrices = jax.tree.leaves(dimensions, is_leaf=is_matrix_or_masked)
-        stacked = [_stacked(leaf, m) for leaf, m in zip(leaves, _real(matrices), strict=True)]
+        # What is masked holds no leaf, there and here.
+        matrices = jax.tree.leaves(dimensions, is_leaf=_is_matrix)
+        stacked = [_stacked(leaf, m) for leaf, m in zip(leaves, matrices, strict=True)]
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, stack in enumerate(stacked):
             alike.setdefault(stack.shape[1:], []).append(number)
@@ -51,7 +51,7 @@ def orthogonalize(dimensions: Any) -> optax.GradientTransformation:
                 stacked[n] = stack
         found = [
             _unstacked(stack, leaf.shape, m)
-            for stack, leaf, m in zip(stacked, leaves, _real(matrices), strict=True)
+            for stack, leaf, m in zip(stacked, leaves, matrices, strict=True)
         ]
         return jax.tree.unflatten(structure, found)
 
@@ -74,10 +74,6 @@ def match_adam_size(dimensions: Any) -> optax.GradientTransformation:
     return optax.stateless(
         lambda updates, _: jax.tree.map(scale, updates, dimensions, is_leaf=is_matrix_or_masked)
     )
-
-
-def _real(matrices: Sequence[Any]) -> list[MuonDimensionNumbers]:
-    return [m for m in matrices if not isinstance(m, optax.MaskedNode)]
 
 
 def _order(num_axes: int, matrix: MuonDimensionNumbers) -> tuple[int, ...]:
@@ -108,7 +104,11 @@ def _newton_schulz(stack: Float[Array, "n i o"]) -> Float[Array, "n i o"]:
 
 
 def is_matrix_or_masked(node: Any) -> bool:
-    return isinstance(node, MuonDimensionNumbers | optax.MaskedNode)
+    return _is_matrix(node) or isinstance(node, optax.MaskedNode)
+
+
+def _is_matrix(node: Any) -> bool:
+    return isinstance(node, MuonDimensionNumbers)
 
 
 def _dimension_numbers(spec: PartitionSpec) -> MuonDimensionNumbers | optax.MaskedNode:
