@@ -9,7 +9,7 @@ Arguments: smoke (a minute on two cores).
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.defaults import get_defaults, make_smoke, parse_argument, use_muon
 from configs.models import ctc_conformer
 
 
@@ -23,8 +23,7 @@ def get_config(arg: str = "") -> ConfigDict:
     # No noise: with it alignments were found hundreds of steps later, or hardly at all.
     config.data.augment.update({"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0})
     # With AdamW alignments were found after 1,000 steps, with Muon after 300.
-    config.optimizer.algorithm = "muon"
-    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
+    use_muon(config)
     config.train.update({"num_steps": 3000, "evaluate_every": 500, "checkpoint_every": 500})
     if "smoke" in words:
         make_smoke(config)

@@ -16,7 +16,7 @@ minute on two cores).
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.defaults import get_defaults, make_smoke, parse_argument, use_muon
 from configs.models import add_decoder, ctc_conformer
 
 
@@ -42,8 +42,7 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.data.update({"batch_seconds": 30.0, "num_buckets": 3, "max_seconds": 15.0})
     config.data.augment.update({"speeds": (0.9, 1.0, 1.1), "gain_db": 6.0})
-    config.optimizer.algorithm = "muon"
-    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
+    use_muon(config)
     config.decoding = ConfigDict({"name": "attention_greedy"})
     config.evaluators = ConfigDict({"tasks": {"name": "tasks"}})
     config.train.update({"num_steps": 2000, "evaluate_every": 500, "checkpoint_every": 500})

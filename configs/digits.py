@@ -11,7 +11,7 @@ back. Arguments: alone (digits alone, of the same recordings); smoke (a minute o
 from ml_collections import ConfigDict
 
 from configs import fsdd
-from configs.defaults import make_smoke, parse_argument
+from configs.defaults import make_smoke, parse_argument, use_muon
 
 HEARD, KEPT_BACK = "train[:90%]", "train[90%:]"
 
@@ -33,8 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 0.3}})
     for name in config.tasks:
         config.objective[name] = ConfigDict({"name": "classification", "head": name, "task": name})
-    config.optimizer.algorithm = "muon"
-    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
+    use_muon(config)
     config.evaluators = ConfigDict({"tasks": {"name": "tasks"}})
     config.train.best_by = "digit/error"
     if "smoke" in words:

@@ -26,7 +26,7 @@ from types import MappingProxyType
 from ml_collections import ConfigDict
 
 from configs import fsdd, quickstart
-from configs.defaults import make_smoke, parse_argument
+from configs.defaults import make_smoke, parse_argument, use_muon
 from configs.models import ctc_transformer
 
 # Layers and width of the encoder, layers of the decoder.
@@ -105,7 +105,7 @@ def _digits() -> ConfigDict:
     config.model.log_mel = front_end
     # Frames of 20 ms: the shortest digits last 0.15 s.
     config.model.encoder.stem = "whisper"
-    config.optimizer = quickstart.get_config().optimizer
+    use_muon(config)
     return config
 
 

@@ -11,7 +11,7 @@ clusters are found by launch.prepare too); spoken (the embedded corpus instead o
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.defaults import get_defaults, make_smoke, parse_argument, use_muon
 from configs.models import masked_conformer
 from configs.quickstart import FEW_SENTENCES
 from jasr.errors import UserError
@@ -37,8 +37,8 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
         config.splits.train = "train+unlabelled"
     config.model = masked_conformer(num_layers=4, embed_dim=144)
     config.data.update({"batch_seconds": 30.0, "num_buckets": 6, "max_seconds": 12.0})
-    config.optimizer.update({"algorithm": "muon", "weight_decay": 0.05})
-    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
+    use_muon(config)
+    config.optimizer.weight_decay = 0.05
     config.train.update({"num_steps": 3000, "evaluate_every": 1000, "checkpoint_every": 1000})
     config.train.best_by = "loss"
     config.evaluators = ConfigDict(

@@ -10,7 +10,7 @@ minute on two cores).
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.defaults import get_defaults, make_smoke, parse_argument, use_muon
 from configs.models import add_decoder, ctc_transformer
 
 # Options of the corpus's smallest version.
@@ -29,8 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.model.spec_augment.update({"time_masks": 0, "max_frequency_bins": 10})
     # Small batches: on a CPU many small steps learn more in a minute than a few large ones.
     config.data.update({"batch_seconds": 20.0, "num_buckets": 3})
-    config.optimizer.algorithm = "muon"
-    config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
+    use_muon(config)
     config.train.update({"num_steps": 2500, "evaluate_every": 1250, "checkpoint_every": 500})
     if "ctc" not in words:
         add_writer(config, num_layers=1)
