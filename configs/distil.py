@@ -39,6 +39,8 @@ def get_config(arg: str = "all") -> ConfigDict:
     )
     size = next((size for size in SIZES if size in words), "tiny")
     config = _digits() if "digits" in words else quickstart.get_config("ctc")
+    if "digits" not in words:
+        config.train.update({"num_steps": 4000, "evaluate_every": 1000})
     _resize(config, *SIZES[size])
     config.text.tokenizer = "bpe" if "scratch" in words or "average" in words else "teacher"
     config.data.augment.update({"noise_probability": 0.5, "noise_snr_db": (0.0, 20.0)})
