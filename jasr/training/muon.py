@@ -1,4 +1,4 @@
-"""Muon's parts: which parameters it orthogonalises, along which axes, how, and how large."""
+"""Muon: which parameters it orthogonalises, along which axes, how, and how large."""
 
 import math
 from typing import Any
@@ -14,6 +14,25 @@ from optax.contrib import MuonDimensionNumbers
 MOMENTUM = 0.95
 # An embedding or a classifier is no map inside the network: Muon's authors leave both to Adam.
 _OUTSIDE = {"vocab", "positions", "features"}
+
+
+def scale_by_muon(
+    axes: Any, *, others: optax.GradientTransformation
+) -> optax.GradientTransformation:
+    """Muon (Jordan et al., 2024) on matrices inside the network, `others` on everything else.
+
+    axes: as of `matrix_axes`.
+    """
+    dimensions = matrix_axes(axes)
+    labels = jax.tree.map(
+        lambda d: "muon" if _is_matrix(d) else "others", dimensions, is_leaf=_is_matrix_or_masked
+    )
+    muon = optax.chain(
+        optax.trace(MOMENTUM, nesterov=True),
+        orthogonalize(dimensions),
+        match_adam_size(dimensions),
+    )
+    return optax.partition({"muon": muon, "others": others}, labels)
 
 
 def matrix_axes(axes: Any) -> Any:
@@ -72,7 +91,7 @@ def match_adam_size(dimensions: Any) -> optax.GradientTransformation:
         return update * (0.2 * math.sqrt(max(inputs, outputs)))
 
     return optax.stateless(
-        lambda updates, _: jax.tree.map(scale, updates, dimensions, is_leaf=is_matrix_or_masked)
+        lambda updates, _: jax.tree.map(scale, updates, dimensions, is_leaf=_is_matrix_or_masked)
     )
 
 
@@ -103,7 +122,7 @@ def _newton_schulz(stack: Float[Array, "n i o"]) -> Float[Array, "n i o"]:
     return alone.update([stack], alone.init([stack]))[0][0]
 
 
-def is_matrix_or_masked(node: Any) -> bool:
+def _is_matrix_or_masked(node: Any) -> bool:
     return _is_matrix(node) or isinstance(node, optax.MaskedNode)
 
 

@@ -19,13 +19,7 @@ from jasr.layers.choices import choose
 from jasr.training.average import Average, with_average
 from jasr.training.layer_decay import layer_factors
 from jasr.training.masters import with_masters
-from jasr.training.muon import (
-    MOMENTUM,
-    is_matrix_or_masked,
-    match_adam_size,
-    matrix_axes,
-    orthogonalize,
-)
+from jasr.training.muon import scale_by_muon
 from jasr.training.unfreezing import with_unfreezing
 from jasr.types import path_of
 
@@ -156,29 +150,13 @@ class Optimizer:
             case "adafactor":
                 return optax.chain(optax.scale_by_factored_rms(), optax.clip_by_block_rms(1.0))
             case "muon":
-                return _scale_by_muon(self, axes)
+                adam = optax.scale_by_adam(self.beta1, self.beta2, self.epsilon)
+                return scale_by_muon(axes, others=adam)
             case _:
                 raise UserError(
                     f"config.optimizer.algorithm {self.algorithm!r} is unknown: "
                     f"{nearest(self.algorithm, ALGORITHMS)}"
                 )
-
-
-def _scale_by_muon(optimizer: Optimizer, axes: Any) -> optax.GradientTransformation:
-    """Muon (Jordan et al., 2024) on matrices inside the network, Adam on everything else."""
-    dimensions = matrix_axes(axes)
-    labels = jax.tree.map(
-        lambda d: "adam" if isinstance(d, optax.MaskedNode) else "muon",
-        dimensions,
-        is_leaf=is_matrix_or_masked,
-    )
-    muon = optax.chain(
-        optax.trace(MOMENTUM, nesterov=True),
-        orthogonalize(dimensions),
-        match_adam_size(dimensions),
-    )
-    adam = optax.scale_by_adam(optimizer.beta1, optimizer.beta2, optimizer.epsilon)
-    return optax.partition({"muon": muon, "adam": adam}, labels)
 
 
 def _by_path(params: Any, patterns: tuple[str, ...], key: str, value: Callable[[bool], Any]) -> Any:
