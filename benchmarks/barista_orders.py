@@ -2,8 +2,9 @@
 
     python -m benchmarks.barista_orders --output=runs/orders
 
-Writes OUTPUT/texts.jsonl, what configs/barista.py:spoken learns from beside the recordings. The
-grammar's sentences come without their slots: each is found as the longest of its list's phrases.
+Writes OUTPUT/texts.jsonl, what configs/barista.py:spoken learns from beside the recordings: each
+order as often as --voices says, for every line is spoken by a voice of its own. The grammar's
+sentences come without their slots: each is found as the longest of its list's phrases.
 """
 
 import json
@@ -18,6 +19,7 @@ from jasr.corpora.prepared import write_json_lines
 FLAGS = flags.FLAGS
 flags.DEFINE_string("grammar", "../shared/data/barista/grammar", "Where the grammar lies.")
 flags.DEFINE_string("output", "runs/orders", "Folder to write to.")
+flags.DEFINE_integer("voices", 8, "How many say each order.", lower_bound=1)
 
 INTENT = "orderDrink"
 
@@ -56,12 +58,13 @@ def main(_) -> None:
     output.mkdir(parents=True, exist_ok=True)
     texts = [text for text in (grammar / "corpus.txt").read_text().splitlines() if text.strip()]
     rows = (
-        {"id": f"order-{number:04d}", "text": text, "split": "train"}
+        {"id": f"order-{number:04d}-{voice}", "text": text, "split": "train"}
         | {"intent": INTENT, "slots": find_slots(text, phrases)}
+        for voice in range(FLAGS.voices)
         for number, text in enumerate(texts)
     )
     write_json_lines(output / "texts.jsonl", rows)
-    print(f"wrote {len(texts)} orders to {output / 'texts.jsonl'}")
+    print(f"wrote {len(texts)} orders, {FLAGS.voices} times each, to {output / 'texts.jsonl'}")
 
 
 if __name__ == "__main__":

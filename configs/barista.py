@@ -45,7 +45,7 @@ def get_config(arg: str = "") -> ConfigDict:
     use_muon(config)
     config.decoding = ConfigDict({"name": "attention_greedy"})
     config.evaluators = ConfigDict({"tasks": {"name": "tasks"}})
-    config.train.update({"num_steps": 2000, "evaluate_every": 500, "checkpoint_every": 500})
+    config.train.update({"num_steps": 3000, "evaluate_every": 1000, "checkpoint_every": 1000})
     config.train.best_by = "slots/slu_f1_error"
     if "smoke" in words:
         make_smoke(config)
