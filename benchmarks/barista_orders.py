@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from jasr.corpora.prepared import write_json_lines
+from jasr.files import write_json_lines
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("grammar", "../shared/data/barista/grammar", "Where the grammar lies.")

@@ -3,9 +3,11 @@
     python -m benchmarks.treebank_roles --treebank=../shared/data/text --output=runs/treebank
     python -m launch.prepare --config=configs/multitask.py:treebank --source=runs/treebank
 
-Writes OUTPUT/texts.jsonl: the dev part to train on (nine tenths) and to validate, and the test
-part. Of each sentence the first predicate at its root, or its first; of each of the predicate's
-arguments the word at its head, as the treebank's dependency-style annotation has it.
+Writes OUTPUT/texts.jsonl: the dev part to train on (nine tenths, each sentence as often as --voices
+says, for every line is spoken by a voice of its own) and to validate, and the test part. Sentences
+without roles are trained on too, to be transcribed. Of each sentence the first predicate at its
+root, or its first; of each of the predicate's arguments the word at its head, as the treebank's
+dependency-style annotation has it.
 """
 
 import json
@@ -15,7 +17,7 @@ from typing import Any
 
 from absl import app, flags
 
-from jasr.corpora.prepared import write_json_lines
+from jasr.files import write_json_lines
 from jasr.tasks.frames import ROLES
 from jasr.text.normalizer import normalizer
 
@@ -23,6 +25,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("treebank", "../shared/data/text", "Where the treebank's two files lie.")
 flags.DEFINE_string("output", "runs/treebank", "Folder to write to.")
 flags.DEFINE_integer("max_words", 16, "Longer sentences are left out.")
+flags.DEFINE_integer("voices", 8, "How many say each sentence that is trained on.", lower_bound=1)
 
 PREDICATE = "V"
 VALIDATION_EVERY = 10
@@ -49,16 +52,18 @@ def roles_of(sentence: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
 def rows(path: Path, split: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(path.read_text().splitlines()):
         sentence = json.loads(line)
-        roles = roles_of(sentence)
-        if roles is None or len(sentence["tokens"]) > FLAGS.max_words:
+        if len(sentence["tokens"]) > FLAGS.max_words:
             continue
         is_kept_back = split == "train" and number % VALIDATION_EVERY == 0
-        yield {
-            "id": sentence["id"],
-            "text": sentence["text"],
-            "split": "validation" if is_kept_back else split,
-            "roles": roles,
-        }
+        row = {"text": sentence["text"], "split": "validation" if is_kept_back else split}
+        roles = roles_of(sentence)
+        if roles is not None:
+            row["roles"] = roles
+        if row["split"] == "train":
+            for voice in range(FLAGS.voices):
+                yield {"id": f"{sentence['id']}-{voice}", **row}
+        elif roles is not None:
+            yield {"id": sentence["id"], **row}
 
 
 def main(_) -> None:

@@ -1,7 +1,6 @@
 """A corpus with what a recogniser heard in place of what was said."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from jasr.corpora.corpus import Corpus, Utterance
 from jasr.corpora.view import CorpusView
 from jasr.errors import UserError
+from jasr.files import read_json_lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +99,9 @@ class HeardCorpus(CorpusView):
 
     def _heard(self) -> dict[str, list[str | None]]:
         try:
-            lines = self.path.read_text(encoding="utf-8").split("\n")
-            rows = [json.loads(line) for line in lines if line.strip()]
+            rows = [row for _, row in read_json_lines(self.path)]
             heard = {row["id"]: self.trust.texts(row) for row in rows}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (UserError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.path} cannot be read ({error}): expected JSON lines with id and answer, "
                 f"such as WORKDIR/eval/SPLIT/transcript.jsonl or what launch.label writes"

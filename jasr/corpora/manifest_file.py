@@ -6,7 +6,6 @@
 every other column is a label. Relative audio paths are relative to the manifest's folder.
 """
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from jaxtyping import Float
 from jasr.audio.recording import duration_seconds, read_recording
 from jasr.corpora.corpus import Corpus, Problem, Utterance, find_split
 from jasr.errors import UserError
+from jasr.files import read_json_lines, read_lines
 
 COLUMNS = ("id", "audio", "text", "speaker", "split", "duration")
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.tsv")
@@ -58,14 +58,14 @@ def read_manifest(path: Path | str) -> list[ManifestRow]:
     Raises UserError with file and line for a row that cannot be used, and for ids given twice.
     """
     path = Path(path)
-    records = {".jsonl": _json_records, ".json": _json_records, ".tsv": _tsv_records}.get(
+    records = {".jsonl": read_json_lines, ".json": read_json_lines, ".tsv": _tsv_records}.get(
         path.suffix.lower()
     )
     if records is None:
         raise UserError(f"{path} is no manifest: expected a name that ends in .jsonl or .tsv")
     rows: list[ManifestRow] = []
     lines: dict[str, int] = {}
-    for line, record in records(path, _read_lines(path)):
+    for line, record in records(path):
         row = _row(record, folder=path.parent, where=f"{path}:{line}")
         if row.id in lines:
             raise UserError(
@@ -78,36 +78,9 @@ def read_manifest(path: Path | str) -> list[ManifestRow]:
     return rows
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _json_records(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path}:{number}: not JSON: {error.msg} (column {error.colno})"
-            ) from error
-        if not isinstance(record, dict):
-            raise UserError(f"{path}:{number}: expected a JSON object, found {line.strip()[:40]!r}")
-        yield number, record
-
-
-def _tsv_records(path: Path, lines: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _tsv_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """An empty cell is a value not given."""
-    if not lines:
-        return
+    lines = read_lines(path)
     header = lines[0].split("\t")
     if not {"id", "audio"} <= set(header):
         raise UserError(f"{path}:1: expected a header with columns id and audio, found {header}")

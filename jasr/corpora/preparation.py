@@ -22,10 +22,10 @@ from jasr.corpora.prepared import (
     read_problems,
     splits_of,
     write_index,
-    write_json_lines,
 )
 from jasr.corpora.source import Source
 from jasr.errors import UserError
+from jasr.files import write_json_lines
 
 STAGING = "incomplete"
 

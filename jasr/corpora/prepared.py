@@ -9,8 +9,7 @@
 A folder of this name is complete: it appears by one rename when everything is in it.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from jaxtyping import Float
 from jasr.audio.recording import read_recording
 from jasr.corpora.corpus import Corpus, Problem, Utterance
 from jasr.errors import UserError
+from jasr.files import read_json_lines, write_json_lines
 
 PROBLEMS_FILE = "problems.jsonl"
 SOURCE_FILE = "source.json"
@@ -88,21 +88,12 @@ def write_index(folder: Path, split: str, utterances: Mapping[str, Utterance]) -
     write_json_lines(_index_path(folder, split), map(asdict, ordered))
 
 
-def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes one JSON object a line."""
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
 def _index_path(folder: Path, split: str) -> Path:
     return folder / f"index-{split}.jsonl"
 
 
 def _read_json_lines(path: Path) -> list[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}): delete the folder {path.parent} and prepare it again"
-        ) from error
+        return [row for _, row in read_json_lines(path)]
+    except UserError as error:
+        raise UserError(f"{error}; delete the folder {path.parent} and prepare it again") from error

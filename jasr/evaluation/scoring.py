@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jasr.errors import UserError
-from jasr.files import write_whole
+from jasr.files import write_json_lines, write_whole
 from jasr.text.error_counts import (
     ErrorCounts,
     count_character_errors,
@@ -126,6 +126,5 @@ def write_evaluation(
 
     Each file is replaced whole or left as it was. Raises UserError if it cannot be written.
     """
-    lines = [json.dumps(score.to_dict(), ensure_ascii=False) + "\n" for score in scores]
-    write_whole(folder / "utterances.jsonl", "".join(lines))
+    write_json_lines(folder / "utterances.jsonl", (score.to_dict() for score in scores))
     write_whole(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")

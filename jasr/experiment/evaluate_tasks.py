@@ -22,7 +22,7 @@ from jasr.experiment.answers import asking
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.task_relations import gradient_cosines, vector_cosines
 from jasr.experiment.tasks import tasks_of
-from jasr.files import write_whole
+from jasr.files import write_json_lines, write_whole
 from jasr.models.int8 import dequantized, kept_in
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
@@ -86,11 +86,8 @@ def evaluate_tasks(
 
 
 def _write_answers(path: Path, labelled: Labelled) -> None:
-    lines = (
-        json.dumps({"id": id, "label": label, "answer": answer}, ensure_ascii=False)
-        for id, label, answer in labelled
-    )
-    write_whole(path, "".join(f"{line}\n" for line in lines))
+    rows = ({"id": id, "label": label, "answer": answer} for id, label, answer in labelled)
+    write_json_lines(path, rows)
 
 
 def _write_text_report(

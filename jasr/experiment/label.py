@@ -4,7 +4,6 @@ recordings ──▶ search, n-best ──▶ {"id", "answer", "confidence", "hy
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from jasr.errors import UserError
 from jasr.evaluation.recognition import UNREAD
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.trained import load
-from jasr.files import write_whole
+from jasr.files import write_json_lines
 from jasr.sharding import hosts
 from jasr.text.error_counts import count_word_errors
 
@@ -55,8 +54,7 @@ def label_split(
             row["agreement"] = _agreement(row["answer"], _row(others[place])["answer"])
         rows.append(row)
     if hosts.is_first():
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-        write_whole(Path(output), "".join(lines))
+        write_json_lines(Path(output), rows)
     sure = sum(row["confidence"] for row in rows) / max(1, len(rows))
     hosts.say(f"wrote {output}: {len(rows)} recordings, mean confidence {sure:.3f}")
 

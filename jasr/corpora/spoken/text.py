@@ -18,6 +18,7 @@ from jasr.corpora.spoken.grammar import Sentence
 from jasr.corpora.spoken.speech import Line, speak
 from jasr.corpora.spoken.voices import VARIANTS, deliveries
 from jasr.errors import UserError
+from jasr.files import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,8 @@ class SpokenTextSource(Source):
 
 def _script(path: Path, seed: int) -> dict[str, list[Line]]:
     by_split: dict[str, dict[str, Sentence]] = {}
-    try:
-        rows = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--source={path} cannot be read: {error}") from error
-    for number, row in enumerate(rows, start=1):
-        id, split, sentence = _sentence(row, f"{path}:{number}")
+    for number, record in read_json_lines(path):
+        id, split, sentence = _sentence(record, f"{path}:{number}")
         if any(id in sentences for sentences in by_split.values()):
             raise UserError(f"{path}:{number}: id {id!r} was given before")
         by_split.setdefault(split, {})[id] = sentence
@@ -81,13 +78,12 @@ def _script(path: Path, seed: int) -> dict[str, list[Line]]:
     }
 
 
-def _sentence(row: str, where: str) -> tuple[str, str, Sentence]:
+def _sentence(record: dict[str, Any], where: str) -> tuple[str, str, Sentence]:
     try:
-        record: Any = json.loads(row)
         id, text = record.pop("id"), record.pop("text")
-        split = record.pop("split", "train")
-    except (ValueError, KeyError, AttributeError) as error:
+    except KeyError as error:
         raise UserError(f"{where}: expected a JSON object with id and text ({error})") from error
+    split = record.pop("split", "train")
     if not (isinstance(id, str) and isinstance(text, str) and text.strip()):
         raise UserError(f"{where}: expected a text to say, found {text!r} as that of {id!r}")
     if _voices_of(split) not in VARIANTS:
