@@ -57,6 +57,11 @@ def build_targets(meta: Meta) -> Targets:
     return Transcripts(meta.tokenizer, normalize)
 
 
+def needs_statistics(config: Mapping[str, Any]) -> bool:
+    """Whether a front end, config.model.log_mel, normalises by what the corpus is like."""
+    return config.get("normalize") == "global"
+
+
 def statistics_of(
     config: Mapping[str, Any], corpus: Corpus, known: Statistics = None
 ) -> Statistics:
@@ -65,7 +70,7 @@ def statistics_of(
     None where the front end, config.model.log_mel, does not normalise by them.
     known: found before, and kept.
     """
-    if config.get("normalize") != "global":
+    if not needs_statistics(config):
         return None
     if known is not None:
         return known

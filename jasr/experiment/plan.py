@@ -12,7 +12,7 @@ from jaxtyping import Int
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
 from jasr.experiment.clusters import describe
-from jasr.experiment.data import empty_batch, order
+from jasr.experiment.data import empty_batch, needs_statistics, order
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks
@@ -126,8 +126,9 @@ def plan_training(
     tokenizer = tokenizer_from_dict(saved) if saved else None
     vocabulary = tokenizer or _Vocabulary(config["text"]["vocab_size"] or CHARACTERS)
     log_mel = config["model"].get("log_mel", {})
-    num_mels, is_global = log_mel.get("num_mels", 80), log_mel.get("normalize") == "global"
-    statistics = {"mean": [0.0] * num_mels, "std": [1.0] * num_mels} if is_global else None
+    num_mels = log_mel.get("num_mels", 80)
+    any_figures = {"mean": [0.0] * num_mels, "std": [1.0] * num_mels}
+    statistics = any_figures if needs_statistics(log_mel) else None
     clusters, frozen = _clusters(config, statistics, placement)
     tasks = _tasks(config)
     model = build_model(config["model"], vocabulary, statistics, clusters, tasks)
