@@ -20,7 +20,7 @@ from jasr.experiment.data import empty_batch
 from jasr.experiment.model import build_model
 from jasr.text.tokenizer import train_tokenizer
 from jasr.training.muon import matrix_axes, orthogonalize
-from jasr.training.state import abstract_params
+from jasr.training.state import abstract_params, initializer
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config module, MODULE.py[:ARG].")
 _ROUNDS = flags.DEFINE_integer("rounds", 15, "Rounds to take the median of.", lower_bound=1)
@@ -31,7 +31,7 @@ def gradients(config: dict[str, Any]) -> tuple[Any, Any]:
     """Of the model's matrices, noise; and their axes."""
     model = build_model(config["model"], train_tokenizer("byte", ["a"], vocab_size=0))
     batch = empty_batch(1, samples=config["corpus"]["sample_rate"], tokens=4)
-    boxed = abstract_params(model, batch)
+    boxed = abstract_params(initializer(model, batch))
     dimensions = matrix_axes(nn.get_partition_spec(boxed))
     key = jax.random.key(0)
     matrices = jax.tree.map(

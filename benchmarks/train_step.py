@@ -115,7 +115,7 @@ def jasr_program() -> tuple[Any, Any, Any]:
     from jasr.objectives.cross_entropy import CrossEntropy
     from jasr.objectives.objective import Objectives, Weighted
     from jasr.sharding.placement import Placement
-    from jasr.training.state import abstract_params, abstract_state, create_state
+    from jasr.training.state import abstract_params, abstract_state, create_state, initializer
     from jasr.training.step import train_step
     from jasr.types import Batch, Padded
 
@@ -131,8 +131,9 @@ def jasr_program() -> tuple[Any, Any, Any]:
     )
     placement = Placement.from_config({"preset": "data_parallel"})
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(1e-4))
-    abstract = abstract_state(abstract_params(model, example), optimizer, placement)
-    state = create_state(model, optimizer, example, abstract, seed=0)
+    initialize = initializer(model, example)
+    abstract = abstract_state(abstract_params(initialize), optimizer, placement)
+    state = create_state(initialize, optimizer, abstract, seed=0)
     step = jax.jit(
         partial(
             train_step,

@@ -15,7 +15,7 @@ from jasr.experiment.workdir import Meta
 from jasr.models.adapted import Adapted, Kernel
 from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import open_checkpoints
-from jasr.training.state import abstract_params
+from jasr.training.state import abstract_params, initializer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ def adapt(
     first = empty_batch(
         1, samples=meta.config["corpus"]["sample_rate"], tokens=1, targets=build_targets(meta)
     )
-    boxed = abstract_params(model, first)
+    boxed = abstract_params(initializer(model, first))
     wanted = jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         nn.unbox(boxed),

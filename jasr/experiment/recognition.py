@@ -23,7 +23,7 @@ from jasr.pipeline.loader import LoadedBatch, load_all
 from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
 from jasr.text.tokenizer import Tokenizer
-from jasr.training.state import abstract_params
+from jasr.training.state import abstract_params, initializer
 from jasr.types import Batch
 
 METHODS = {
@@ -110,7 +110,7 @@ class Recognition:
         """Shapes of the model's parameters, with their logical axes."""
         rate = self.meta.config["corpus"]["sample_rate"]
         batch = empty_batch(1, samples=rate, tokens=1, targets=build_targets(self.meta))
-        return abstract_params(self.model, batch)
+        return abstract_params(initializer(self.model, batch))
 
     def parameter_shardings(self) -> Any:
         """Where each of the model's parameters lies."""

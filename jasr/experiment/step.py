@@ -29,6 +29,7 @@ from jasr.training.state import (
     abstract_params,
     abstract_state,
     create_state,
+    initializer,
     start_from,
 )
 from jasr.training.step import train_step
@@ -80,7 +81,8 @@ class TrainingStep:
         learner: the part of the model that gradients go through, with its parameters' paths; all
                  of it if not given.
         """
-        boxed = abstract_params(model, first)
+        initialize = initializer(model, first)
+        boxed = abstract_params(initialize)
         described = build_optimizer(config["optimizer"], num_steps=config["train"]["num_steps"])
         optimizer = described.build(nn.unbox(boxed), nn.get_partition_spec(boxed))
         objective = build_objective(config["objective"], tuple(config["tasks"]))
@@ -118,7 +120,7 @@ class TrainingStep:
             ),
             abstract=abstract,
             create=lambda seed: create_state(
-                model, optimizer, first, abstract, seed=seed, balance=balance
+                initialize, optimizer, abstract, seed=seed, balance=balance
             ),
             learning_rate=described.learning_rate,
             model=model,

@@ -1,6 +1,7 @@
 """What training carries from step to step."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
-from jaxtyping import Array, UInt
+from jaxtyping import Array, Key, UInt
 
 from jasr.sharding.placement import Placement
 from jasr.types import Batch
@@ -31,12 +32,27 @@ class TrainState:
     balance: Any = ()
 
 
-def abstract_params(model: nn.Module, batch: Batch) -> Any:
-    """Shapes of the model's parameters, boxed with their logical axes; nothing is computed.
+# key -> first parameters, boxed with their logical axes.
+Initializer: TypeAlias = Callable[[Key[Array, ""]], Any]
+
+
+def initializer(model: nn.Module, batch: Batch) -> Initializer:
+    """What draws the model's parameters; the model is traced once, however often it is asked.
 
     batch: shapes (or arrays) of any batch the model takes.
     """
-    return jax.eval_shape(lambda: _initial_params(model, jax.random.key(0), batch))
+
+    @jax.jit
+    def initialize(key: Key[Array, ""]) -> Any:
+        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), batch)
+        return model.init({"params": key}, empty, train=False)["params"]
+
+    return initialize
+
+
+def abstract_params(initialize: Initializer) -> Any:
+    """Shapes of the parameters, boxed with their logical axes; nothing is computed."""
+    return jax.eval_shape(initialize, jax.random.key(0))
 
 
 def abstract_state(
@@ -81,9 +97,8 @@ def abstract_state(
 
 
 def create_state(
-    model: nn.Module,
+    initialize: Initializer,
     optimizer: optax.GradientTransformation,
-    batch: Batch,
     abstract: TrainState,
     *,
     seed: int,
@@ -92,7 +107,7 @@ def create_state(
     """A state drawn from `seed`, created where `abstract` places it."""
 
     def draw(seed: UInt[Array, ""]) -> TrainState:
-        params = nn.unbox(_initial_params(model, jax.random.key(seed), batch))
+        params = nn.unbox(initialize(jax.random.key(seed)))
         return _first_state(params, seed, optimizer, abstract, balance)
 
     return jax.jit(draw, out_shardings=_placed(abstract))(np.uint32(seed))
@@ -133,8 +148,3 @@ def _first_state(
 
 def _placed(abstract: TrainState) -> Any:
     return jax.tree.map(lambda leaf: leaf.sharding, abstract)
-
-
-def _initial_params(model: nn.Module, key: jax.Array, batch: Batch) -> Any:
-    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), batch)
-    return model.init({"params": key}, empty, train=False)["params"]

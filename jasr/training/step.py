@@ -57,9 +57,12 @@ def train_step(
         outputs: Any = model.apply(variables | {"params": params}, part, train=True, rngs=rngs)
         return objective.sums(outputs, part, state.step)
 
-    # Counts depend on masks alone, so the compiler drops this pass through the model.
-    counts = {name: s.count for name, s in sums_of(state.params, batch, key).items()}
-    counts = _sum_over_devices(counts, axis_name)
+    def counts_of(sums: Mapping[str, Sum]) -> dict[str, Array]:
+        return _sum_over_devices({name: s.count for name, s in sums.items()}, axis_name)
+
+    # Of several parts, no one has the whole batch's. Counts depend on masks alone, so the compiler
+    # drops this pass through the model.
+    whole = counts_of(sums_of(state.params, batch, key)) if microbatches > 1 else None
 
     differentiate = differentiation(balancer, state.balance, len(weights))
 
@@ -68,6 +71,7 @@ def train_step(
 
         def losses_of(params: Any) -> tuple[Array, dict[str, Sum]]:
             sums = sums_of(params, part, dropout_key)
+            counts = counts_of(sums) if whole is None else whole
             return objective.losses(sums, counts, weights), sums
 
         losses, sums, gradients = differentiate(losses_of, state.params)
@@ -76,7 +80,7 @@ def train_step(
     losses, sums, gradients = _sum_over_devices(
         sum_over_parts(measure, batch, microbatches), axis_name
     )
-    present = jnp.stack([counts[name] > 0 for name in weights])
+    present = jnp.stack([sums[name].count > 0 for name in weights])
     balanced, gradients, balance = balance_gradients(
         balancer, state.balance, gradients, losses=losses, present=present, key=key
     )

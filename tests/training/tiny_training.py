@@ -16,7 +16,7 @@ from jasr.objectives.ctc import CTC
 from jasr.objectives.objective import Objectives, Weighted
 from jasr.sharding.placement import Placement
 from jasr.training.optimizer import LearningRate, Optimizer
-from jasr.training.state import abstract_params, abstract_state, create_state
+from jasr.training.state import abstract_params, abstract_state, create_state, initializer
 from jasr.training.step import train_step
 from jasr.types import Batch, Padded
 
@@ -77,7 +77,8 @@ class Training:
         self.balance = balancer.init(len(OBJECTIVE.terms)) if balancer else ()
         self.model, self.batch = tiny_model(), noise_batch()
         self.placement = Placement.from_config({"preset": preset, **(mesh or {})})
-        boxed = abstract_params(self.model, self.batch)
+        self.initialize = initializer(self.model, self.batch)
+        boxed = abstract_params(self.initialize)
         rate = optimizer.pop("learning_rate", LearningRate(peak=1e-2, num_steps=100))
         self.optimizer = transformation or Optimizer(learning_rate=rate, **optimizer).build(
             nn.unbox(boxed), nn.get_partition_spec(boxed)
@@ -92,9 +93,8 @@ class Training:
 
     def state(self, seed: int = 0):
         return create_state(
-            self.model,
+            self.initialize,
             self.optimizer,
-            self.batch,
             self.abstract,
             seed=seed,
             balance=self.balance,
