@@ -57,7 +57,13 @@ def get_defaults() -> ConfigDict:
         }
     )
     config.data.augment = ConfigDict(
-        {"speeds": (1.0,), "gain_db": 0.0, "noise_probability": 0.0, "noise_snr_db": (5.0, 30.0)}
+        {
+            "speeds": (1.0,),
+            "filter_probability": 0.0,
+            "gain_db": 0.0,
+            "noise_probability": 0.0,
+            "noise_snr_db": (5.0, 30.0),
+        }
     )
 
     config.model = ctc_transformer()

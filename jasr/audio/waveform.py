@@ -1,4 +1,4 @@
-"""Waveform augmentation on the host: speed, gain and noise.
+"""Waveform augmentation on the host: speed, spectral shape, gain and noise.
 
 Pure functions: what is random comes from the generator that the caller gives.
 """
@@ -28,6 +28,23 @@ def apply_gain(
 ) -> Float[np.ndarray, " samples"]:
     """The wave made louder by gain_db (dB), quieter where that is negative."""
     return wave * np.float32(10 ** (gain_db / 20))
+
+
+def shape_spectrum(
+    wave: Float[np.ndarray, " samples"], coefficients: Float[np.ndarray, "4"]
+) -> Float[np.ndarray, " samples"]:
+    """The wave as through another microphone: H(z) = (1 + a z⁻¹ + b z⁻²) / (1 + c z⁻¹ + d z⁻²).
+
+    coefficients: a, b, c, d; the filter is stable where |c| + |d| < 1.
+
+    Valin 2018, "A hybrid DSP/deep learning approach to real-time full-band speech enhancement",
+    which draws all four from -3/8 to 3/8 to make training robust to how it was recorded.
+    """
+    # Imported at first use: it takes a second.
+    from scipy.signal import lfilter
+
+    a, b, c, d = coefficients
+    return lfilter([1.0, a, b], [1.0, c, d], wave).astype(np.float32)
 
 
 def add_noise(

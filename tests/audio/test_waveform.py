@@ -7,6 +7,7 @@ from jasr.audio.waveform import (
     change_speed,
     generate_noise,
     random_excerpt,
+    shape_spectrum,
 )
 
 
@@ -42,6 +43,17 @@ def test_speed_gives_the_length_it_states(num_samples, speed):
 def test_own_speed_is_the_wave_itself():
     wave = tone(300)
     assert change_speed(wave, 1.0) is wave
+
+
+@pytest.mark.parametrize("hz", [200, 1000, 3900, 7500])
+def test_a_filter_shapes_the_spectrum_as_its_equation_says(hz):
+    a, b, c, d = 0.3, -0.2, -0.35, 0.1
+    wave = shape_spectrum(tone(hz), np.array([a, b, c, d]))
+    assert wave.dtype == np.float32
+    assert len(wave) == 16_000
+    z = np.exp(2j * np.pi * hz / 16_000)
+    expected = abs((1 + a / z + b / z**2) / (1 + c / z + d / z**2))
+    assert np.sqrt(power(wave[100:]) / power(tone(hz)[100:])) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("gain_db", [-20.0, 0.0, 6.0])

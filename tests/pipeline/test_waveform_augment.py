@@ -41,6 +41,15 @@ def test_a_range_of_one_gain_is_that_gain():
     assert decibels(wave, tone()) == pytest.approx(-3.0, abs=0.01)
 
 
+def test_the_spectrum_is_shaped_as_often_as_asked_and_each_time_another():
+    augment = WaveformAugment(filter_probability=0.5)
+    levels = [decibels(augmented(augment, seed)[0], tone()) for seed in range(60)]
+    shaped = [level for level in levels if level]
+    assert 15 <= len(shaped) <= 45
+    assert len(set(shaped)) == len(shaped)
+    assert max(map(abs, shaped)) < 15
+
+
 def test_noise_is_as_loud_and_as_frequent_as_asked():
     augment = WaveformAugment(noise_probability=0.5, noise_snr_db=(10.0, 20.0))
     noises = [augmented(augment, seed)[0] - tone() for seed in range(60)]
@@ -79,6 +88,7 @@ def test_the_same_draws_give_the_same_wave():
     [
         {"speeds": ()},
         {"speeds": (0.0, 1.0)},
+        {"filter_probability": -0.1},
         {"noise_probability": 1.5},
         {"gain_db": (3.0, -3.0)},
         {"noise_snr_db": (20.0, 5.0)},
