@@ -45,9 +45,10 @@ def get_config(arg: str = "") -> ConfigDict:
         config.corpus.options = ConfigDict()
     known = {"transcript", "roles"} if "treebank" in words else {"transcript", "roles", "intent"}
     for name in sorted(words & set(TASKS) or known):
-        task, objective = TASKS[name]
+        task, objectives = TASKS[name]
         config.tasks[name] = ConfigDict(task)
-        config.objective[name] = ConfigDict({**objective, "task": name})
+        for term, objective in objectives.items():
+            config.objective[term] = ConfigDict({**objective, "task": name})
     for name in words & set(BALANCERS):
         config.balancer = ConfigDict({"name": name})
     if "reading" in words:
@@ -60,15 +61,19 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 WRITTEN = {"name": "cross_entropy", "label_smoothing": 0.1}
-# Each task, and what it is learned by. CTC transcribes every row, so that of roles, which only
-# their own rows teach, there are the most.
+# Each task, and the terms that it is learned by. CTC transcribes every row, so that of roles, which
+# only their own rows teach, there are the most.
 TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "transcript": ({"name": "text", "share": 0.25}, {**WRITTEN, "weight": 0.5}),
-    "roles": ({"name": "semantic_roles", "share": 0.5}, WRITTEN),
-    "tags": ({"name": "role_tags", "share": 0.25}, {"name": "classification", "head": "tags"}),
+    "transcript": ({"name": "text", "share": 0.25}, {"transcript": {**WRITTEN, "weight": 0.5}}),
+    "roles": ({"name": "semantic_roles", "share": 0.5}, {"roles": WRITTEN}),
+    # It writes the words, and tags what it has written.
+    "tags": (
+        {"name": "role_tags", "share": 0.25},
+        {"tags": {"name": "classification", "head": "tags"}, "tagged_words": WRITTEN},
+    ),
     "intent": (
         {"name": "classes", "column": "intent", "share": 0.25},
-        {"name": "classification", "head": "intent", "weight": 0.3},
+        {"intent": {"name": "classification", "head": "intent", "weight": 0.3}},
     ),
     # No voice is in two splits: of those that are heard, recordings are kept back.
     "speaker": (
@@ -78,6 +83,6 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "share": 0.25,
             "splits": {"validation": "train[95%:]", "test": "train[95%:]"},
         },
-        {"name": "classification", "head": "speaker", "weight": 0.1},
+        {"speaker": {"name": "classification", "head": "speaker", "weight": 0.1}},
     ),
 }

@@ -22,11 +22,12 @@ def next_log_probs(
 
     The first `num_tokens` of `tokens_BKN` are what each beam holds. Forbidden are the
     `suppressed` ids; a token that would complete an n-gram the beam already holds, with n =
-    `no_repeat_ngram` (0: none); what `rule` does not allow; and anything but the end once an
-    utterance is at its limit.
+    `no_repeat_ngram` (0: none); and what `rule` does not allow. Once an utterance is at its limit
+    it ends, whatever these say, for else there would be no way to go on.
     What remains is not renormalised: a score stays the model's own log-probability.
     """
-    log_probs_BKV = jax.nn.log_softmax(logits_BKV.astype(jnp.float32))
+    all_BKV = jax.nn.log_softmax(logits_BKV.astype(jnp.float32))
+    log_probs_BKV = all_BKV
     if suppressed:
         log_probs_BKV = log_probs_BKV.at[..., jnp.array(suppressed)].set(-jnp.inf)
     if 0 < no_repeat_ngram <= tokens_BKN.shape[-1]:
@@ -36,7 +37,8 @@ def next_log_probs(
         log_probs_BKV = jnp.where(allowed_BKV, log_probs_BKV, -jnp.inf)
     at_limit_B11 = (num_tokens >= token_limits_B)[:, None, None]
     is_end_V = jnp.arange(log_probs_BKV.shape[-1]) == end_id
-    return jnp.where(at_limit_B11 & ~is_end_V, -jnp.inf, log_probs_BKV)
+    end_BKV = jnp.where(is_end_V, all_BKV, -jnp.inf)
+    return jnp.where(at_limit_B11, end_BKV, log_probs_BKV)
 
 
 def _forbid_repeats(

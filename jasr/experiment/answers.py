@@ -46,8 +46,8 @@ def _tagging(recognition: Recognition, name: str, task: Tagged) -> Recognition:
 
     def read(found: Hypotheses) -> Any:
         tokens, tags = (one.tokens for one in found)
-        words = _words(tokenizer, tokens)
-        return task.read([word for word, _ in words], [task.names[tags[at]] for _, at in words])
+        starts = tokenizer.word_starts(tokens)
+        return task.read(tokenizer.decode(tokens).split(), [task.names[tags[at]] for at in starts])
 
     return dataclasses.replace(recognition, method=TagArgmax(name, recognition.method), read=read)
 
@@ -89,12 +89,3 @@ def phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
     letters = next(t for t in others if len(written(t)) == 1 and written(t) != written())
     gaps = tuple(t for t in others if written(t) == written() and len(written(t, letters)) == 2)
     return PhraseRule(names, starts, tokenizer.end_id, gaps)
-
-
-def _words(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[tuple[str, int]]:
-    """The words of a text, and the place of the token that each begins with."""
-    starts: list[int] = []
-    for place in range(len(tokens)):
-        if len(tokenizer.decode(tokens[: place + 1]).split()) > len(starts):
-            starts.append(place)
-    return list(zip(tokenizer.decode(tokens).split(), starts, strict=True))

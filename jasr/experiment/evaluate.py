@@ -155,6 +155,11 @@ def transcribe_files(
     recognition, params, _ = load(workdir, checkpoint, decoding)
     params = with_weights(recognition, params, weights)
     config = recognition.meta.config
+    if config["model"].get("reads") == "transcript":
+        raise UserError(
+            f"--workdir={workdir} holds a model that reads transcripts (config.model.reads) and "
+            f"hears no recording: give one that hears, or score it with launch.evaluate"
+        )
     corpus = RecordingsCorpus([Path(path) for path in paths], config["corpus"]["sample_rate"])
     longest = config["data"]["max_seconds"]
     for path, utterance in zip(paths, corpus.utterances, strict=True):

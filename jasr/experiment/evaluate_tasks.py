@@ -52,6 +52,8 @@ def evaluate_tasks(
         raise UserError(f"{title}: no utterance has a label for any of {', '.join(tasks)}")
     figures: dict[str, Any] = {}
     for name, corpus in asked.items():
+        if hosts.is_first():
+            skipped.add(corpus.problems)
         answering = asking(recognition, name)
         answers, seconds = answering.recognize(
             params, corpus, report=lambda loaded: skipped.add(loaded.problems)

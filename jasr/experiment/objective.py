@@ -30,7 +30,18 @@ from jasr.objectives.masked_prediction import MaskedPrediction
 from jasr.objectives.masked_regression import MaskedRegression
 from jasr.objectives.objective import Objectives, Schedule, Weighted
 
+# Those that read a teacher's outputs, which only a training has.
+OF_A_TEACHER = {
+    "decoder_distillation": DecoderDistillation,
+    "ctc_frame_distillation": CTCFrameDistillation,
+    "ctc_path_distillation": CTCPathDistillation,
+    "hidden_states": HiddenStates,
+    "frame_relations": FrameRelations,
+    "attention_maps": AttentionMaps,
+    "codebook_prediction": CodebookPrediction,
+}
 OBJECTIVES = {
+    **OF_A_TEACHER,
     "ctc": CTC,
     "cross_entropy": CrossEntropy,
     "chunked_cross_entropy": ChunkedCrossEntropy,
@@ -43,13 +54,6 @@ OBJECTIVES = {
     "mean_output": MeanOutput,
     "unit_diversity": UnitDiversity,
     "classification": Classification,
-    "decoder_distillation": DecoderDistillation,
-    "ctc_frame_distillation": CTCFrameDistillation,
-    "ctc_path_distillation": CTCPathDistillation,
-    "hidden_states": HiddenStates,
-    "frame_relations": FrameRelations,
-    "attention_maps": AttentionMaps,
-    "codebook_prediction": CodebookPrediction,
 }
 SCHEDULES = {
     "linear": optax.linear_schedule,

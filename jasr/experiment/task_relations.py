@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from jasr.experiment.objective import build_objective
+from jasr.experiment.objective import OF_A_TEACHER, build_objective
 from jasr.experiment.recognition import Recognition
 from jasr.pipeline.loader import LoadedBatch
 from jasr.sharding.hosts import whole
@@ -36,9 +36,15 @@ def vector_cosines(recognition: Recognition, params: Any) -> tuple[tuple[str, ..
 def gradient_cosines(
     recognition: Recognition, params: Any, batches: Iterable[LoadedBatch]
 ) -> tuple[tuple[str, ...], Matrix]:
-    """Of the gradients of the objective's terms by all parameters, the mean over some batches."""
+    """Of the gradients of the objective's terms by all parameters, the mean over some batches.
+
+    Terms that need a teacher are left out.
+    """
     config = recognition.meta.config
-    objective = build_objective(config["objective"], tuple(config["tasks"]))
+    own = {
+        name: term for name, term in config["objective"].items() if term["name"] not in OF_A_TEACHER
+    }
+    objective = build_objective(own, tuple(config["tasks"]))
     weights = dict.fromkeys(objective.terms, jnp.ones(()))
 
     @jax.jit

@@ -7,8 +7,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from jasr.corpora.catalogue import open_corpus
-from jasr.corpora.corpus import Corpus
+from jasr.corpora.corpus import SPLIT_ALIASES, Corpus
 from jasr.corpora.joined import JoinedCorpus
 from jasr.errors import UserError
 from jasr.experiment.construct import construct_named
@@ -30,6 +32,8 @@ TASKS = {
 }
 # Keys of a task's section that say what it is learned from.
 OF_DATA = ("corpus", "splits", "share")
+# By how much of itself a share may differ from what was stated.
+MAX_SHARE_ERROR = 0.1
 
 
 def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Task]:
@@ -44,7 +48,14 @@ def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -
 
 
 def open_split(config: Mapping[str, Any], split: str, data_dir: str | None) -> Corpus:
-    """A split of config.corpus, or of every task's corpus, each asked what it is for.
+    """A split of config.corpus, or of every task's corpus, each asked what it is for."""
+    if not config["tasks"]:
+        return open_corpus(config["corpus"], split, data_dir)
+    return JoinedCorpus(_of_every_task(config, split, data_dir))
+
+
+def open_mixture(config: Mapping[str, Any], split: str, data_dir: str | None) -> Corpus:
+    """The same, to be trained on: tasks are mixed.
 
     An epoch goes over all rows as often as there are rows. Of each task there are as many as its
     share says, in proportion to the others'; without shares, as many to the power of 1 /
@@ -54,6 +65,14 @@ def open_split(config: Mapping[str, Any], split: str, data_dir: str | None) -> C
     """
     if not config["tasks"]:
         return open_corpus(config["corpus"], split, data_dir)
+    parts = _of_every_task(config, split, data_dir)
+    sizes = [float(len(part) if part.passes is None else part.passes.sum()) for part in parts]
+    return JoinedCorpus(parts, _passes(config, sizes))
+
+
+def _of_every_task(
+    config: Mapping[str, Any], split: str, data_dir: str | None
+) -> list[AskedCorpus]:
     parts = [ask(config, name, split, data_dir) for name in config["tasks"]]
     empty = [name for name, part in zip(config["tasks"], parts, strict=True) if not len(part)]
     if empty:
@@ -62,11 +81,7 @@ def open_split(config: Mapping[str, Any], split: str, data_dir: str | None) -> C
         )
     if len({part.sample_rate for part in parts}) > 1:
         raise UserError("config.tasks: all corpora must have one sample_rate")
-    shares = _shares(config, [len(part) for part in parts])
-    total = sum(map(len, parts))
-    return JoinedCorpus(
-        parts, [share * total / len(part) for share, part in zip(shares, parts, strict=True)]
-    )
+    return parts
 
 
 def ask(config: Mapping[str, Any], name: str, split: str, data_dir: str | None) -> AskedCorpus:
@@ -79,10 +94,36 @@ def place_of(config: Mapping[str, Any], name: str, split: str) -> tuple[dict[str
     """The corpus section of a task, and what stands there for a split."""
     task = config["tasks"][name]
     section = {**config["corpus"], **(task.get("corpus") or {})}
-    return section, (task.get("splits") or {}).get(split, split)
+    splits = task.get("splits") or {}
+    names = (split, SPLIT_ALIASES.get(split))
+    return section, next((splits[name] for name in names if name in splits), split)
 
 
-def _shares(config: Mapping[str, Any], sizes: Sequence[int]) -> list[float]:
+def _passes(config: Mapping[str, Any], sizes: Sequence[float]) -> list[float]:
+    """How often an epoch goes over each part: as the shares say, in eighths.
+
+    An epoch is as long as it takes, up to four times all rows, for that to be exact. Raises
+    UserError where a share would still be off by more than a tenth of it.
+    """
+    shares = _shares(config, sizes)
+    wanted = np.array(
+        [share * sum(sizes) / size for share, size in zip(shares, sizes, strict=True)]
+    )
+    found = [np.round(8 * wanted * scale) / 8 for scale in np.arange(8, 33) / 8]
+    given = [eighths * sizes / np.sum(eighths * sizes) for eighths in found]
+    errors = [np.max(np.abs(one / shares - 1)) for one in given]
+    best = int(np.argmin(np.round(errors, 2)))
+    if errors[best] > MAX_SHARE_ERROR:
+        worst = int(np.argmax(np.abs(given[best] / shares - 1)))
+        raise UserError(
+            f"config.tasks.{list(config['tasks'])[worst]}: a share of {shares[worst]:.4f} of these "
+            f"corpora cannot be mixed, {given[best][worst]:.4f} would be the nearest; give shares "
+            f"that are less far apart"
+        )
+    return found[best].tolist()
+
+
+def _shares(config: Mapping[str, Any], sizes: Sequence[float]) -> list[float]:
     given = [section.get("share", 0.0) for section in config["tasks"].values()]
     if any(given) and not all(share > 0 for share in given):
         raise UserError("config.tasks: give every task a share above 0, or none")

@@ -12,7 +12,7 @@ from jasr.corpora.unpaired import UnpairedCorpus
 from jasr.corpora.untranscribed import UntranscribedCorpus
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
-from jasr.experiment.tasks import open_split
+from jasr.experiment.tasks import open_mixture
 
 
 def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
@@ -23,7 +23,7 @@ def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
     splits = config["splits"]
     if config["labels"]["path"] and not splits["untranscribed"]:
         raise UserError("config.labels.path is given, and no config.splits.untranscribed to label")
-    parts = [open_split(config, splits["train"], data_dir)] if splits["train"] else []
+    parts = [open_mixture(config, splits["train"], data_dir)] if splits["train"] else []
     if splits["untranscribed"]:
         parts.append(_untranscribed(config, splits["untranscribed"], data_dir))
     if not parts:

@@ -255,8 +255,9 @@ class _LoadRows:
         return self.augment(wave, random, problems)
 
     def _targets(self, index: int) -> Mapping[str, list[int]]:
-        """None where an evaluation's transcript cannot be encoded."""
+        """Without a text where an evaluation's transcript cannot be encoded."""
+        utterance = self.corpus.utterances[index]
         try:
-            return self.targets.of(self.corpus.utterances[index])
+            return self.targets.of(utterance)
         except UnknownCharacters:
-            return {}
+            return self.targets.without_text(utterance)

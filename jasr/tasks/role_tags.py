@@ -31,16 +31,21 @@ class RoleTags(Tagged):
     def label(self, utterance: Utterance) -> Any:
         return self._roles.label(utterance)
 
-    def tags_of(self, label: Any, words: Sequence[str]) -> list[str]:
-        """Of the words where the phrases stand in turn; O for all others."""
-        tags, place = [NONE] * len(words), 0
-        for role, phrase in label.items():
+    def tags_of(self, utterance: Utterance, words: Sequence[str]) -> list[str]:
+        """A phrase stands where its span says or, where other words stand there, as they do if the
+        transcript counts words otherwise, at the next place that has it; O for all others."""
+        tags = [NONE] * len(words)
+        place = 0
+        for role, phrase in self.label(utterance).items():
             said = phrase.split()
-            while words[place : place + len(said)] != said and place < len(words):
-                place += 1
-            for number in range(place, min(place + len(said), len(words))):
-                tags[number] = f"{'I' if number > place else 'B'}-{role}"
-            place += len(said)
+            start = utterance.labels[self.column][role]["span"][0]
+            places = (start, *range(place, len(words)), *range(place))
+            found = next((at for at in places if words[at : at + len(said)] == said), None)
+            if found is None:
+                continue
+            place = found + len(said)
+            for number in range(found, place):
+                tags[number] = f"{'I' if number > found else 'B'}-{role}"
         return tags
 
     def read(self, words: Sequence[str], tags: Sequence[str]) -> Any:

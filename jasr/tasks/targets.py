@@ -27,6 +27,11 @@ class Targets(abc.ABC):
         Raises UnknownCharacters where the vocabulary lacks a character of its text.
         """
 
+    def without_text(self, utterance: Utterance) -> Mapping[str, list[int]]:
+        """Those of its numbers that need no text of it."""
+        del utterance
+        return {}
+
 
 @dataclasses.dataclass(frozen=True)
 class Transcripts(Targets):

@@ -72,8 +72,8 @@ class Tagged(Task):
     """A tag of each word said, by a head over the decoder's tokens. The first name is of none."""
 
     @abc.abstractmethod
-    def tags_of(self, label: Any, words: Sequence[str]) -> list[str]:
-        """The tag of each word of the transcript."""
+    def tags_of(self, utterance: Utterance, words: Sequence[str]) -> list[str]:
+        """The tag of each word of the utterance's transcript, which has a label."""
 
     @abc.abstractmethod
     def read(self, words: Sequence[str], tags: Sequence[str]) -> Any:

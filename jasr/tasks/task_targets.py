@@ -1,7 +1,8 @@
 """Several tasks' targets in one batch: each row is an utterance and what is asked of it."""
 
 import dataclasses
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,10 +38,14 @@ class TaskTargets(Targets):
     def singles(self) -> tuple[str, ...]:  # type: ignore[override]
         return ("task", *self._named(Classified))
 
-    def of(self, utterance: Utterance) -> Mapping[str, list[int]]:
+    def without_text(self, utterance: Utterance) -> dict[str, list[int]]:
         assert isinstance(utterance, Asked), "a corpus of tasks says what is asked"
-        name, task = utterance.task, self.tasks[utterance.task]
-        targets = {"task": [list(self.tasks).index(name)]}
+        return {"task": [list(self.tasks).index(utterance.task)]}
+
+    def of(self, utterance: Utterance) -> Mapping[str, list[int]]:
+        targets = self.without_text(utterance)
+        name = utterance.task
+        task = self.tasks[name]
         words = [] if utterance.text is None else self.normalize(utterance.text).split()
         if words:
             targets["transcript"] = self.tokenizer.encode(" ".join(words))
@@ -52,15 +57,16 @@ class TaskTargets(Targets):
         elif isinstance(task, Classified) and label in task.names:
             targets[name] = [task.names.index(label)]
         elif isinstance(task, Tagged):
-            tags = task.tags_of(label, words)
-            pieces = [self.tokenizer.encode(word) for word in words]
-            targets["text"] = [token for piece in pieces for token in piece]
-            targets[name] = [
-                task.names.index(tag)
-                for tag, piece in zip(tags, pieces, strict=True)
-                for _ in piece
-            ]
+            targets["text"] = targets.get("transcript", [])
+            targets[name] = self._of_tokens(task, task.tags_of(utterance, words), targets["text"])
         return targets
+
+    def _of_tokens(self, task: Task, tags: Sequence[str], tokens: Sequence[int]) -> list[int]:
+        """The tag of each token, that of the word that it is a part of."""
+        starts = self.tokenizer.word_starts(tokens)
+        return [
+            task.names.index(tags[bisect_right(starts, place) - 1]) for place in range(len(tokens))
+        ]
 
     def _named(self, kind: Any) -> tuple[str, ...]:
         return tuple(name for name, task in self.tasks.items() if isinstance(task, kind))

@@ -46,6 +46,14 @@ class Tokenizer:
         """The text of token ids; special ones are passed over."""
         return self.units.decode([int(id) - NUM_SPECIALS for id in ids if id >= NUM_SPECIALS])
 
+    def word_starts(self, ids: Sequence[int]) -> list[int]:
+        """Of each word of the decoded text, the place of the token that it begins with."""
+        starts: list[int] = []
+        for place in range(len(ids)):
+            if len(self.decode(ids[: place + 1]).split()) > len(starts):
+                starts.append(place)
+        return starts
+
     def names(self) -> list[str]:
         """What each token id stands for."""
         return ["<blank>", "<start>", "<end>", *self.units.names()]

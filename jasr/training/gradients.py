@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from jasr.training.balancing.balancer import Balancer, Terms, products_of, weighted_sum
 
@@ -48,18 +48,23 @@ def balance_gradients(
     gradients: Any,
     *,
     losses: Float[Array, " terms"],
-    present: Bool[Array, " terms"],
+    configured: Float[Array, " terms"],
+    counts: Float[Array, " terms"],
     key: Key[Array, ""],
 ) -> tuple[Float[Array, " terms"], Any, Any]:
     """The terms' weights, one gradient, and the balancer's next state.
 
-    gradients: as `differentiation` took them, of the whole batch.
+    gradients:  as `differentiation` took them, of the whole batch.
+    losses:     each times its configured weight.
+    configured: those weights.
+    counts:     what each loss was divided by.
     """
     if balancer is None:
         return jnp.ones_like(losses), gradients, balance
+    present = (counts > 0) & (configured > 0)
     if not balancer.uses_gradients:
-        weights, balance = balancer.weigh(Terms(losses, present, None), balance, key)
+        weights, balance = balancer.weigh(Terms(losses, configured, present, None), balance, key)
         return weights, gradients, balance
-    terms = Terms(losses, present, products_of(gradients))
+    terms = Terms(losses, configured, present, products_of(gradients))
     weights, balance = balancer.weigh(terms, balance, key)
     return weights, weighted_sum(weights, gradients), balance

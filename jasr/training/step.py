@@ -80,9 +80,16 @@ def train_step(
     losses, sums, gradients = _sum_over_devices(
         sum_over_parts(measure, batch, microbatches), axis_name
     )
-    present = jnp.stack([sums[name].count > 0 for name in weights])
+    configured = jnp.stack([jnp.asarray(weights[name], jnp.float32) for name in weights])
+    counted = jnp.stack([sums[name].count for name in weights])
     balanced, gradients, balance = balance_gradients(
-        balancer, state.balance, gradients, losses=losses, present=present, key=key
+        balancer,
+        state.balance,
+        gradients,
+        losses=losses,
+        configured=configured,
+        counts=counted,
+        key=key,
     )
     loss = jnp.sum(losses)
     gradient_norm = optax.tree.norm(gradients)

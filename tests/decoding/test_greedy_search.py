@@ -7,6 +7,7 @@ import pytest
 from step_tables import END, START, StepTable, transcripts
 
 from jasr.decoding.greedy_search import greedy_search
+from jasr.decoding.phrase_rule import PhraseRule
 
 LIMITS = np.array([5, 3, 0, 1, 5, 5])
 
@@ -70,3 +71,18 @@ def test_result_is_the_same_whatever_the_batch_mates(table):
         apart = search(table.rows(rows), LIMITS[rows])
         for whole, part in zip(jax.tree.leaves(together), jax.tree.leaves(apart), strict=True):
             np.testing.assert_array_equal(whole[np.array(rows)], part)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4])
+def test_an_utterance_ends_at_its_limit_even_where_a_rule_wants_more(limit):
+    """Behind a name there must be a word: one in the last place cannot have it."""
+    table = StepTable(3, batch_size=40, vocab_size=6, max_tokens=4)
+    rule = PhraseRule(names=(3, 4), starts=(5,), end_id=END)
+    found = search(table, np.full(40, limit), max_tokens=4, suppressed=(0, START), rule=rule)
+    said = [transcripts(found, number) for number in range(40)]
+    assert all(len(tokens) <= limit for [(_, tokens)] in said)
+    for number, [(score, tokens)] in enumerate(said):
+        whole = (*tokens, END)
+        expected = sum(table.log_probs(number, whole[:i])[v] for i, v in enumerate(whole))
+        np.testing.assert_allclose(score, expected, rtol=1e-4)
+    assert any(tokens[-1] in rule.names for [(_, tokens)] in said)

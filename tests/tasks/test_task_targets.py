@@ -94,3 +94,21 @@ def test_every_row_has_its_own_task_s_targets():
 def test_what_is_not_labelled_has_a_task_and_nothing_more():
     (first, *_) = AskedCorpus(CORPUS, "roles", None).utterances
     assert TARGETS.of(first) == {"task": [1]}
+
+
+def test_tags_of_characters_are_those_of_their_words():
+    characters = train_tokenizer("character", TEXTS, vocab_size=0)
+    targets = TaskTargets({"tags": TASKS["tags"]}, characters, normalizer("basic-v1"))
+    for utterance in asked("tags").utterances[:5]:
+        numbers = targets.of(utterance)
+        assert characters.decode(numbers["text"]) == utterance.text
+        words = utterance.text.split()
+        starts = characters.word_starts(numbers["text"])
+        assert [TASKS["tags"].names[numbers["tags"][at]] for at in starts] == TASKS["tags"].tags_of(
+            utterance, words
+        )
+
+
+def test_a_text_that_cannot_be_spelled_leaves_the_task_that_is_asked():
+    (asked_of, *_) = asked("roles").utterances
+    assert TARGETS.without_text(asked_of) == {"task": [1]}

@@ -95,13 +95,34 @@ def test_tags_and_phrases_say_the_same():
     tags = RoleTags()
     for one in spoken():
         words, label = one.text.split(), tags.label(one)
-        assert tags.read(words, tags.tags_of(label, words)) == label
-    words = ["at", "noon", "anna", "was", "called"]
-    assert tags.tags_of({"ARGM-TMP": "at noon", "ARG1": "anna", "V": "called"}, words) == [
-        *("B-ARGM-TMP", "I-ARGM-TMP", "B-ARG1", "O", "B-V")
-    ]
+        assert tags.read(words, tags.tags_of(one, words)) == label
     # An I without its B begins a phrase; of two of one role the first counts.
     assert tags.read(["a", "b", "c"], ["I-ARG0", "O", "B-ARG0"]) == {"ARG0": "a"}
+
+
+@pytest.mark.parametrize(
+    ("words", "roles", "expected"),
+    [
+        (
+            "at noon anna was called",
+            {"ARGM-TMP": ("at noon", 0), "ARG1": ("anna", 2), "V": ("called", 4)},
+            "B-ARGM-TMP I-ARGM-TMP B-ARG1 O B-V",
+        ),
+        # Of two alike, the one that is meant.
+        ("a man said the man left", {"V": ("said", 2), "ARG1": ("man", 4)}, "O O B-V O B-ARG1 O"),
+        # The treebank counts "it 's" as two words.
+        ("it's a man who left", {"V": ("left", 5), "ARG0": ("man", 3)}, "O O B-ARG0 O B-V"),
+        # What is not there is no one's, and the others stand where they stand.
+        ("it's a man", {"V": ("'s", 1), "ARG1": ("man", 3)}, "O O B-ARG1"),
+    ],
+)
+def test_tags_stand_where_the_phrases_are(words, roles, expected):
+    labels = {
+        role: {"phrase": phrase, "span": [start, start + len(phrase.split())]}
+        for role, (phrase, start) in roles.items()
+    }
+    utterance = Utterance("u", words, None, 1.0, {"roles": labels})
+    assert RoleTags().tags_of(utterance, words.split()) == expected.split()
 
 
 def test_slu_f1_counts_a_phrase_by_its_errors():

@@ -9,15 +9,17 @@ from jasr.training.balancing.balancer import Balancer, Terms, products_of, weigh
 from jasr.training.balancing.grad_norm import GradNorm
 from jasr.training.balancing.pcgrad import PCGrad
 from jasr.training.balancing.uncertainty import Uncertainty
+from jasr.training.gradients import balance_gradients
 
 BALANCERS = (Uncertainty(), GradNorm(), PCGrad())
 KEY = jax.random.key(0)
 
 
-def seen(losses, gradients, present=None):
+def seen(losses, gradients, present=None, configured=1.0):
     stacked = {"a": jnp.array(gradients)[:, :1], "b": jnp.array(gradients)[:, 1:]}
     present = jnp.ones(len(losses), bool) if present is None else jnp.array(present)
-    return Terms(jnp.array(losses), present, products_of(stacked)), stacked
+    configured = jnp.broadcast_to(jnp.array(configured), (len(losses),))
+    return Terms(jnp.array(losses), configured, present, products_of(stacked)), stacked
 
 
 def settle(balancer, terms, steps):
@@ -46,12 +48,45 @@ def test_uncertainty_weighs_a_term_by_one_over_its_loss():
 
 
 def test_a_term_that_is_not_in_the_batch_keeps_its_weight():
-    terms, _ = seen([0.0, 3.0], [[0.0, 0.0], [0.0, 1.0]], present=[False, True])
-    for balancer in (Uncertainty(), GradNorm()):
-        _, state = balancer.weigh(terms, balancer.init(2), KEY)
-        first = jax.tree.leaves(state)[0]
-        assert jnp.isfinite(first).all()
+    terms, _ = seen(
+        [0.0, 3.0, 1.0], [[0.0, 0.0], [0.0, 1.0], [4.0, 0.0]], present=[False, True, True]
+    )
     np.testing.assert_array_equal(settle(Uncertainty(), terms, 50)[0], 1.0)
+    balancer = GradNorm(alpha=0.0)
+    state = balancer.init(3)
+    for _ in range(50):
+        weights, state = balancer.weigh(terms, state, KEY)
+    # The other two have moved apart; it stands where they began.
+    assert weights[2] < 0.7 < weights[0] < 1.3 < weights[1]
+    assert state.first_losses[0] == 0
+
+
+@pytest.mark.parametrize("balancer", [Uncertainty(), GradNorm()])
+@pytest.mark.parametrize(("configured", "count"), [(0.0, 5.0), (1.0, 0.0)])
+def test_a_term_of_no_weight_or_with_nothing_in_the_batch_is_absent(balancer, configured, count):
+    of_each, of_total = {"a": jnp.array([[0.0], [1.0]])}, {"a": jnp.ones(1)}
+    _, _, after = balance_gradients(
+        balancer,
+        balancer.init(2),
+        of_each if balancer.uses_gradients else of_total,
+        losses=jnp.array([0.0, 2.0]),
+        configured=jnp.array([configured, 1.0]),
+        counts=jnp.array([count, 5.0]),
+        key=KEY,
+    )
+    first = after.first_losses if balancer.uses_gradients else after
+    assert first[0] == 0
+    assert first[1] != 0
+
+
+def test_gradnorm_does_not_take_a_rising_weight_for_a_rising_loss():
+    balancer = GradNorm(alpha=1.5, learning_rate=0.025)
+    state = balancer.init(2)
+    for step in range(1, 400):
+        ramp = min(step / 200, 1.0)
+        terms, _ = seen([1.0, ramp], [[1.0, 0.0], [0.0, ramp]], configured=[1.0, ramp])
+        weights, state = balancer.weigh(terms, state, KEY)
+    np.testing.assert_allclose(weights, [1.0, 1.0], atol=0.1)
 
 
 def test_gradnorm_evens_out_norms():

@@ -19,13 +19,15 @@ from jaxtyping import Array, Float, Key
 class Terms:
     """What a balancer sees of a step, for each term in the objective's order.
 
-    losses:   Float[Array, "terms"], each times its configured weight.
-    present:  Bool[Array, "terms"], whether the batch holds anything for it.
-    products: Float[Array, "terms terms"], of the gradients of `losses`, each with each; None for
-              a balancer that does not use them.
+    losses:     Float[Array, "terms"], each times its configured weight.
+    configured: Float[Array, "terms"], those weights.
+    present:    Bool[Array, "terms"], whether it weighs anything, and the batch has some of it.
+    products:   Float[Array, "terms terms"], of the gradients of `losses`, each with each; None for
+                a balancer that does not use them.
     """
 
     losses: Any
+    configured: Any
     present: Any
     products: Any
 

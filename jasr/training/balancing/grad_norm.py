@@ -10,7 +10,8 @@ from jasr.training.balancing.balancer import Terms
 
 
 class GradNormState(NamedTuple):
-    """log_weights: [terms]; first_losses: [terms], of the first step that had any; 0 before."""
+    """log_weights: [terms]; first_losses: [terms], of the first step that had any, without
+    configured weights; 0 before."""
 
     log_weights: Any
     first_losses: Any
@@ -45,14 +46,16 @@ class GradNorm:
         del key
         weights = self.weights(state, len(terms.losses))
         new = (state.first_losses == 0) & terms.present
-        first = jnp.where(new, terms.losses, state.first_losses)
+        # What a schedule does to a term's weight is not what it has learned.
+        losses = terms.losses / jnp.where(terms.present, terms.configured, 1)
+        first = jnp.where(new, losses, state.first_losses)
         count = jnp.maximum(jnp.sum(terms.present), 1)
 
         def mean(values: Array) -> Array:
             return jnp.sum(jnp.where(terms.present, values, 0)) / count
 
         norms = weights * jnp.sqrt(jnp.maximum(jnp.diagonal(terms.products), 0))
-        progress = terms.losses / jnp.where(first > 0, first, 1)
+        progress = losses / jnp.where(first > 0, first, 1)
         rate = progress / jnp.maximum(mean(progress), 1e-8)
         wanted = mean(norms) * rate**self.alpha
         # d |norm - wanted| / d log weight, relative to the mean norm so that its scale is none.

@@ -1,0 +1,77 @@
+"""Tasks mixed in the shares that a config states."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jasr.corpora.catalogue import prepare_corpus
+from jasr.errors import UserError
+from jasr.experiment.tasks import open_mixture, open_split, place_of
+
+CORPUS = {"kind": "spoken_text", "name": "orders", "sample_rate": 16_000}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """Eight lines, two of which have a size and all of which have a drink."""
+    folder = tmp_path_factory.mktemp("mixture")
+    rows = [{"id": f"o{n}", "text": "a tea please", "drink": "tea"} for n in range(8)]
+    for row in rows[:2]:
+        row["size"] = "small"
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prepare_corpus(CORPUS, folder, folder / "data")
+    return str(folder / "data")
+
+
+def config(*shares, temperature=1.0):
+    tasks = {name: {"name": "classes", "column": name} for name in ("drink", "size")}
+    for task, share in zip(tasks.values(), shares, strict=False):
+        task["share"] = share
+    return {"corpus": CORPUS, "tasks": tasks, "mixing_temperature": temperature}
+
+
+@pytest.mark.parametrize(
+    ("given", "drinks"),
+    [
+        (config(0.5, 0.5), 0.5),
+        (config(0.1, 0.9), 0.1),
+        (config(3.0, 1.0), 0.75),
+        (config(), 0.8),
+        (config(temperature=float("inf")), 0.5),
+        (config(temperature=2.0), 2 / 3),
+    ],
+)
+def test_an_epoch_has_of_each_task_what_its_share_says(given, drinks, data_dir):
+    corpus = open_mixture(given, "train", data_dir)
+    of_drinks = np.array([utterance.task == "drink" for utterance in corpus.utterances])
+    assert corpus.passes[of_drinks].sum() / corpus.passes.sum() == pytest.approx(drinks, abs=0.01)
+    assert (corpus.passes * 8 % 1 == 0).all()
+
+
+def test_a_corpus_that_is_gone_over_more_often_has_no_more_than_its_share(data_dir):
+    mixture = {
+        "kind": "mixture",
+        "name": "both",
+        "sample_rate": 16_000,
+        "parts": {"orders": {"kind": "spoken_text", "passes": 3.0}},
+    }
+    given = config(0.5, 0.5)
+    given["tasks"]["size"]["corpus"] = mixture
+    corpus = open_mixture(given, "train", data_dir)
+    of_size = np.array([utterance.task == "size" for utterance in corpus.utterances])
+    assert corpus.passes[of_size].sum() / corpus.passes.sum() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_share_that_eighths_cannot_give_is_refused(data_dir):
+    with pytest.raises(UserError, match=r"config\.tasks\.drink: a share of 0\.0010"):
+        open_mixture(config(0.001, 0.999), "train", data_dir)
+    assert open_split(config(0.001, 0.999), "train", data_dir).passes is None
+
+
+def test_a_task_s_own_split_has_either_name():
+    given = config()
+    given["tasks"]["size"]["splits"] = {"validation": "train[90%:]"}
+    assert place_of(given, "size", "dev")[1] == "train[90%:]"
+    assert place_of(given, "size", "validation")[1] == "train[90%:]"
+    assert place_of(given, "size", "test")[1] == "test"
