@@ -41,7 +41,7 @@ INT8 = (*TEST, "--weights=int8")
 def experiment() -> Iterator[Run]:
     yield Run(
         _teacher(),
-        _config("scratch", "large", *_half()),
+        _config("scratch", "large"),
         _flags(FLAGS.teacher_seed, FLAGS.teacher_steps),
         scores=(TEST, NOISY, INT8),
     )
@@ -64,32 +64,31 @@ def student(kind: str, size: str, seed: str) -> Run:
         start = f"{{runs}}/{name}-start"
         first.append(("launch.student", f"--workdir={teacher}", f"--output={start}"))
         flags += (f"--config.init.workdir={start}",)
-    arguments = (*kind.split("+"), size, *_half())
     return Run(
         name,
-        _config(*arguments),
+        _config(*kind.split("+"), size),
         flags,
-        after=() if kind == "scratch" else (_teacher(),),
+        after=(_teacher(),) if FLAGS.started or kind != "scratch" else (),
         first=tuple(first),
         scores=(TEST, NOISY, INT8) if kind == "scratch" else (TEST, NOISY),
     )
 
 
 def _teacher() -> str:
-    return "-".join(["teacher", *_half(), FLAGS.teacher_seed])
+    return "-".join(["teacher", *_data(), FLAGS.teacher_seed])
 
 
 def _name(kind: str, size: str, seed: str) -> str:
     started = ["started"] if FLAGS.started else []
-    return "-".join([kind, size, *_half(), *started, seed])
+    return "-".join([kind, size, *_data(), *started, seed])
 
 
-def _half() -> list[str]:
-    return ["half"] if FLAGS.half else []
+def _data() -> list[str]:
+    return [name for name in ("half", "digits") if FLAGS[name].value]
 
 
 def _config(*arguments: str) -> str:
-    return f"configs/distil.py:{','.join([*arguments, *(['digits'] if FLAGS.digits else [])])}"
+    return f"configs/distil.py:{','.join([*arguments, *_data()])}"
 
 
 def _flags(seed: str, num_steps: int) -> tuple[str, ...]:

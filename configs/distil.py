@@ -102,9 +102,9 @@ def _add_teacher(config: ConfigDict, kinds: list[str]) -> None:
 
 def _digits() -> ConfigDict:
     config = fsdd.get_config()
-    front_end = config.model.log_mel
+    front_end = {name: config.model[name] for name in ("log_mel", "spec_augment")}
     config.model = ctc_transformer()
-    config.model.log_mel = front_end
+    config.model.update(front_end)
     # Frames of 20 ms: the shortest digits last 0.15 s.
     config.model.encoder.stem = "whisper"
     use_muon(config)

@@ -66,8 +66,9 @@ class Batch:
                   tasks, "task" is the number of each row's, Int[Array, "batch 1"].
     example_mask: Bool[Array, "batch"], False for a row that only fills the batch; all its masks
                   are False.
-    example_ids:  UInt[Array, "batch"], number of the utterance in its corpus split. Random draws
-                  for an example are keyed by it, so they do not depend on its batch-mates.
+    example_ids:  UInt[Array, "batch"], number of the utterance in its corpus split, or one of its
+                  own for a piece of it further on. Random draws for an example are keyed by it, so
+                  they do not depend on its batch-mates.
     """
 
     audio: Padded

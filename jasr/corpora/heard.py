@@ -45,7 +45,7 @@ class Trust:
             found = [(other["text"], other["confidence"]) for other in others]
         if self.min_agreement > 0 and row["agreement"] < self.min_agreement:
             return [None]
-        believed = [str(text) for text, sure in found if sure >= self.min_confidence]
+        believed = dict.fromkeys(str(text) for text, sure in found if sure >= self.min_confidence)
         return [*believed] or [None]
 
 

@@ -107,12 +107,12 @@ def describe(
 def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     """Finds the clusters of a config's training audio, unless they are there; says what it did."""
     path = _path(config, data_dir)
-    if path.exists():
+    if path.exists() and _is_current(config, path):
         return f"already prepared: {path}"
     chosen = ClusterConfig.parse(config)
     corpus = open_corpus(config["corpus"], _split(config), data_dir)
     statistics = statistics_of(config["model"]["log_mel"], corpus)
-    step = _step(chosen)
+    step, encoder = _layer_of(chosen, chosen.checkpoint)
     clusters, variables = describe(config, statistics, step)
     frames = _sample(config, corpus, clusters.describe, variables, chosen)
     # One scale for all: features that vary most are to count most.
@@ -120,20 +120,30 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     std = np.sqrt(np.mean((frames - mean) ** 2)) + 1e-6
     centroids = _find_centroids((frames - mean) / std, chosen)
     buffer = io.BytesIO()
-    np.savez(buffer, mean=mean, std=std, centroids=centroids, step=step or 0)
+    np.savez(buffer, mean=mean, std=std, centroids=centroids, step=step or 0, encoder=encoder)
     write_whole(path, buffer.getvalue())
     books = f"{chosen.num_codebooks} times " if chosen.num_codebooks > 1 else ""
     return f"prepared {path}: {books}{chosen.num_clusters} clusters of {len(frames):,} frames"
 
 
-def _step(chosen: ClusterConfig) -> int | None:
-    """Of the training whose layer frames are described by: it may go on, and they are of this."""
+def _layer_of(chosen: ClusterConfig, checkpoint: str) -> tuple[int | None, str]:
+    """Of the training whose layer frames are described by, the step and the encoder's fingerprint:
+    it may go on, or give way to another, and they are of this."""
     if chosen.by != "layer":
-        return None
+        return None, ""
     with contextlib.closing(
         open_checkpoints(chosen.workdir, "config.clusters.workdir")
     ) as checkpoints:
-        return checkpoints.find(chosen.checkpoint)
+        step = checkpoints.find(checkpoint)
+        return step, checkpoints.fingerprint(step, "encoder")
+
+
+def _is_current(config: Mapping[str, Any], path: Path) -> bool:
+    try:
+        _read(config, path)
+    except UserError:
+        return False
+    return True
 
 
 def _find_centroids(
@@ -159,25 +169,38 @@ def load_clusters(
     """The variables that hold the clusters of a config, the step of the training whose layer they
     are of, if they are, and their fingerprint.
 
-    Raises UserError, with the command to run, where they are not prepared.
+    Raises UserError, with the command to run, where they are not prepared, or of another training.
     """
     path = _path(config, data_dir)
     try:
-        content = path.read_bytes()
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            variables = {name: arrays[name] for name in ARRAYS}
-            step = int(arrays["step"]) or None
-        if variables["centroids"].ndim != 3:
-            raise ValueError("they are not codebooks")
+        return _read(config, path)
     except FileNotFoundError:
         raise UserError(
             f"the clusters are not prepared at {path}: run python -m launch.prepare "
             f"--config=CONFIG{f' --data_dir={data_dir}' if data_dir else ''}"
         ) from None
+
+
+def _read(config: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], int | None, str]:
+    try:
+        content = path.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            variables = {name: arrays[name] for name in ARRAYS}
+            step, encoder = int(arrays["step"]) or None, str(arrays["encoder"])
+        if variables["centroids"].ndim != 3:
+            raise ValueError("they are not codebooks")
+    except FileNotFoundError:
+        raise
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} cannot be read ({error}): delete it and run launch.prepare again"
         ) from error
+    chosen = ClusterConfig.parse(config)
+    if _layer_of(chosen, str(step))[1] != encoder:
+        raise UserError(
+            f"the clusters at {path} are of another training than step {step} of {chosen.workdir} "
+            f"is now: run launch.prepare again"
+        )
     return variables, step, hashlib.sha256(content).hexdigest()[:16]
 
 

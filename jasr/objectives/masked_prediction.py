@@ -18,7 +18,7 @@ class MaskedPrediction:
     head:  whose logits [B, T, ..., codes] and codes [B, T, ...] it reads.
 
     Metrics: `accuracy` at masked frames, `accuracy_unmasked` at the others, and `perplexity`, how
-    many codes the batch's frames use, as if used equally.
+    many codes of a codebook the batch's frames use, as if used equally; the mean over codebooks.
     Hsu et al. 2021, "HuBERT", equation 1 with alpha = 1.
     """
 
@@ -32,16 +32,24 @@ class MaskedPrediction:
         masked = _over_codebooks(masked, codes.values) & real
         loss = optax.losses.softmax_cross_entropy_with_integer_labels(logits, codes.values)
         correct = jnp.argmax(logits, axis=-1) == codes.values
-        use = jnp.zeros(logits.shape[-1]).at[codes.values].add(real.astype(jnp.float32))
+        use = _use(codes.values, real, num_codes=logits.shape[-1])
         one = jnp.ones((), jnp.float32)
         return Terms(
             loss=_sum(loss, masked),
             metrics={
                 "accuracy": _sum(correct, masked),
                 "accuracy_unmasked": _sum(correct, real & ~masked),
-                "perplexity": Sum(perplexity(use), one),
+                "perplexity": Sum(jnp.mean(perplexity(use)), one),
             },
         )
+
+
+def _use(codes: Array, real: Array, *, num_codes: int) -> Array:
+    """How often each code of each codebook is used, [codebooks, codes]."""
+    codes_NG = codes.reshape(codes.shape[0] * codes.shape[1], -1)
+    books_G = jnp.arange(codes_NG.shape[1])
+    counted_NG = real.reshape(codes_NG.shape).astype(jnp.float32)
+    return jnp.zeros((len(books_G), num_codes)).at[books_G, codes_NG].add(counted_NG)
 
 
 def _over_codebooks(mask: Array, codes: Array) -> Array:

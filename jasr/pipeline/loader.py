@@ -29,7 +29,9 @@ from jasr.text.tokenizer import UnknownCharacters
 from jasr.types import Batch, Padded
 
 # example_ids of a row that only fills the batch: no corpus is that long.
-FILLER_ID = np.iinfo(np.uint32).max
+FILLER_ID = int(np.iinfo(np.uint32).max)
+# Odd, and nothing that samples or utterances are counted by.
+PIECES_APART = 2654435761
 # How far a recording may be from the length in the index; indexes round, decoders pad.
 LENGTH_TOLERANCE_SECONDS = 0.1
 # Keeps augmentation's draws apart from the plan's under one seed.
@@ -168,7 +170,7 @@ def _assemble(rows: dict[str, Any], sample_rate: int) -> LoadedBatch:
                 for name, values in targets.items()
             },
             example_mask=example_mask,
-            example_ids=np.where(example_mask, rows["indices"], FILLER_ID).astype(np.uint32),
+            example_ids=np.where(example_mask, rows["ids"], FILLER_ID).astype(np.uint32),
         ),
         step=rows["step"],
         epoch=rows["epoch"],
@@ -197,7 +199,7 @@ class _LoadRows:
         bucket = planned.bucket
         number, count = self.share
         num_rows = bucket.batch_size // count
-        indices = np.full(num_rows, FILLER)
+        ids = np.zeros(num_rows, np.uint32)
         audio = np.zeros((num_rows, bucket.num_samples), np.float32)
         num_samples = np.zeros(num_rows, np.int32)
         sizes = {
@@ -217,7 +219,8 @@ class _LoadRows:
             except (UserError, OSError) as error:
                 problems.append((self.corpus.utterances[index].id, str(error)))
                 continue
-            indices[row], num_samples[row] = index, len(wave)
+            ids[row] = _example_id(index, int(planned.starts[planned_row]))
+            num_samples[row] = len(wave)
             audio[row, : len(wave)] = wave
             for name, numbers in self._targets(index).items():
                 targets[name][row, : len(numbers)] = numbers
@@ -225,7 +228,7 @@ class _LoadRows:
         return {
             "step": step,
             "epoch": planned.epoch,
-            "indices": indices,
+            "ids": ids,
             "audio": audio,
             "num_samples": num_samples,
             "targets": targets,
@@ -236,7 +239,7 @@ class _LoadRows:
     def _wave(
         self, planned: PlannedBatch, row: int, problems: list[tuple[str, str]]
     ) -> Float[np.ndarray, " samples"]:
-        """Audio of a row, no longer than planned; it depends on seed, epoch and utterance alone."""
+        """Audio of a row, no longer than planned; it depends on seed, epoch and piece alone."""
         index = int(planned.indices[row])
         wave = self.corpus.read(index)
         rate = self.corpus.sample_rate
@@ -251,7 +254,8 @@ class _LoadRows:
         wave = change_speed(wave, float(planned.speeds[row]))[: planned.num_samples[row]]
         if self.augment is None:
             return wave
-        random = np.random.default_rng([self.plan.seed, AUGMENT_STREAM, planned.epoch, index])
+        example = _example_id(index, int(start))
+        random = np.random.default_rng([self.plan.seed, AUGMENT_STREAM, planned.epoch, example])
         return self.augment(wave, random, problems)
 
     def _targets(self, index: int) -> Mapping[str, list[int]]:
@@ -261,3 +265,8 @@ class _LoadRows:
             return self.targets.of(utterance)
         except UnknownCharacters:
             return self.targets.without_text(utterance)
+
+
+def _example_id(index: int, start: int) -> int:
+    """The utterance's place in its corpus; of a piece of it that begins further on, another."""
+    return (index + start * PIECES_APART) % FILLER_ID

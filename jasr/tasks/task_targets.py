@@ -43,9 +43,9 @@ class TaskTargets(Targets):
         return {"task": [list(self.tasks).index(utterance.task)]}
 
     def of(self, utterance: Utterance) -> Mapping[str, list[int]]:
+        assert isinstance(utterance, Asked), "a corpus of tasks says what is asked"
+        name, task = utterance.task, self.tasks[utterance.task]
         targets = self.without_text(utterance)
-        name = utterance.task
-        task = self.tasks[name]
         words = [] if utterance.text is None else self.normalize(utterance.text).split()
         if words:
             targets["transcript"] = self.tokenizer.encode(" ".join(words))

@@ -8,6 +8,8 @@ WORKDIR/checkpoints/STEP/state      the TrainState
 
 import contextlib
 import errno
+import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -230,9 +232,19 @@ class Checkpoints:
             saved = self._manager.item_metadata(step)["state"].tree["params"]
         return _by_path(saved)
 
-    def _must_be_as_saved(self, step: int, restored: Any) -> None:
+    def fingerprint(self, step: int, part: str) -> str:
+        """Of a part of the parameters, "encoder" say, as they were saved."""
+        with _named_damage(self._folder, step):
+            saved = self._saved_checksums(step)
+        chosen = {path: one for path, one in saved.items() if path.startswith(f"params/{part}/")}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _saved_checksums(self, step: int) -> dict[str, int]:
         args = ocp.args.Composite(checksums=ocp.args.JsonRestore())
-        saved = self._manager.restore(step, args=args)["checksums"]
+        return self._manager.restore(step, args=args)["checksums"]
+
+    def _must_be_as_saved(self, step: int, restored: Any) -> None:
+        saved = self._saved_checksums(step)
         changed = [path for path, found in checksums(restored).items() if saved[path] != found]
         if changed:
             raise ValueError(f"{changed[0]} is not what was saved")

@@ -17,16 +17,16 @@ def layer_factors(params: Any, decay: float) -> Any:
 
     Of L layers, the last stands 1 below, the first L, and what comes before them (stem, positions,
     embeddings) L + 1; heads and all that belongs to no stack stand at 0. A stacked parameter has a
-    factor for each layer, of shape [L, 1, ...].
+    factor for each layer, of shape [L, 1, ...]. Low-rank changes stand where what they change does.
     Clark et al. 2020, "ELECTRA", appendix A.
     """
-    paths = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    paths = {_place(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     depths = {
         path.partition(LAYERS)[0]: leaf.shape[0] for path, leaf in paths.items() if LAYERS in path
     }
 
     def factor(path: tuple[Any, ...], leaf: Any) -> Any:
-        stack, is_layer, _ = path_of(path).partition(LAYERS)
+        stack, is_layer, _ = _place(path).partition(LAYERS)
         if is_layer:
             powers = np.arange(depths[stack], 0, -1.0)
             return (decay**powers).astype(np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
@@ -37,3 +37,8 @@ def layer_factors(params: Any, decay: float) -> Any:
         return 1.0
 
     return jax.tree_util.tree_map_with_path(factor, params)
+
+
+def _place(path: tuple[Any, ...]) -> str:
+    """A low-rank change is named after the path of what it changes, with dots."""
+    return path_of(path).replace(".", "/")

@@ -413,3 +413,19 @@ def test_a_waveform_is_scaled_by_its_real_samples():
         assert real.mean() == pytest.approx(0, abs=1e-5)
         assert real.std() == pytest.approx(1, abs=1e-4)
     assert not np.any(np.asarray(scaled.values)[~mask])
+
+
+def test_a_codebook_s_use_is_its_own():
+    """Two books of four codes, of which each uses two: that is two, and not four."""
+    codes = np.zeros((1, 8, 2), np.int32)
+    codes[0, :, 0] = np.arange(8) % 2
+    codes[0, :, 1] = 2 + np.arange(8) % 2
+    mask = np.ones((1, 8), bool)
+    outputs = {
+        "head/logits": Padded(jnp.zeros((1, 8, 2, 4)), mask),
+        "head/codes": Padded(jnp.array(codes), mask),
+        "masked": Padded(jnp.array(mask), mask),
+    }
+    terms = MaskedPrediction("head")(outputs, make_batch([8], [2]))
+    np.testing.assert_allclose(terms.metrics["perplexity"].mean(), 2.0, rtol=1e-5)
+    np.testing.assert_allclose(terms.loss.mean(), np.log(4), rtol=1e-5)

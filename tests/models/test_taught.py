@@ -17,7 +17,7 @@ from jasr.models.distillation.teacher import (
     ListeningTeacher,
     RecognizingTeacher,
     Wanted,
-    at_middles,
+    at_same_times,
     mixed,
 )
 from jasr.models.pretraining.clusters import Cepstra, Clusters
@@ -181,7 +181,7 @@ def test_an_encoder_without_words_teaches_its_states():
     params = draw(encoder, Frames()(BATCH.audio))["params"]
     outputs = run(model, with_teachers(model, {"encoder": params}))
     assert "teacher/ctc" not in outputs
-    # The student's frames are of 4, the teacher's of 2: of each two, the one in the middle.
+    # The student's frames come every 4, the teacher's every 2: every other one.
     states = outputs["teacher/states"].values
     assert states.shape == (4, 16, 1, 24)
     own = teacher.teach({"encoder": params}, BATCH, Wanted((2,))).states
@@ -190,13 +190,13 @@ def test_an_encoder_without_words_teaches_its_states():
         teacher.teach({"encoder": params}, BATCH, Wanted((2,), attention=True))
 
 
-def test_frames_of_other_lengths_are_found_by_their_middles():
+def test_frames_of_other_lengths_are_found_by_their_times():
     """Samples per frame decide, whatever the front end and the stem make them of."""
     states = jnp.arange(8.0)[None, :, None, None]
-    found = at_middles(states, there=160, here=640, num_frames=2)
-    np.testing.assert_array_equal(found[0, :, 0, 0], [1, 5])
-    found = at_middles(states[:, :2], there=640, here=320, num_frames=4)
-    np.testing.assert_array_equal(found[0, :, 0, 0], [0, 0, 1, 1])
+    found = at_same_times(states, there=160, here=640, num_frames=2)
+    np.testing.assert_array_equal(found[0, :, 0, 0], [0, 4])
+    found = at_same_times(states[:, :2], there=640, here=320, num_frames=4)
+    np.testing.assert_array_equal(found[0, :, 0, 0], [0, 1, 1, 1])
 
 
 def test_teachers_that_do_not_fit_each_other_are_refused():

@@ -85,6 +85,16 @@ def test_layer_decay_falls_from_the_top_of_each_stack():
     assert factors["token_embedding"]["kernel"] == factors["ctc_head"]["kernel"] == 1.0
 
 
+def test_layer_decay_reaches_low_rank_changes_where_they_change():
+    """They are named after what they change, with dots."""
+    params = {"encoder.layers.query.kernel.down": jnp.ones((3, 2, 2)), "new": {"head": jnp.ones(2)}}
+    factors = layer_factors(params, 0.5)
+    np.testing.assert_allclose(
+        factors["encoder.layers.query.kernel.down"].ravel(), [0.125, 0.25, 0.5]
+    )
+    assert factors["new"]["head"] == 1.0
+
+
 def test_layer_decay_reaches_the_updates():
     params = {"encoder": {"layers": {"kernel": jnp.ones((2, 3))}}, "head": {"kernel": jnp.ones(3)}}
     axes = jax.tree.map(lambda _: PartitionSpec(None), params)

@@ -19,7 +19,7 @@ from jasr.models.distillation.teacher import (
     Lesson,
     Teacher,
     Wanted,
-    at_middles,
+    at_same_times,
     lesson_of,
     mixed,
     samples_per_frame,
@@ -161,7 +161,7 @@ class Taught(nn.Module):
         there, here = samples_per_frame(self.teachers[0]), samples_per_frame(self.student)
         states = lesson.states
         if there != here:
-            states = at_middles(states, there=there, here=here, num_frames=frames.mask.shape[1])
+            states = at_same_times(states, there=there, here=here, num_frames=frames.mask.shape[1])
         found = {"teacher/states": Padded(states, frames.mask)}
         if self.attention:
             found["teacher/attention"] = Padded(lesson.attention, frames.mask)

@@ -186,9 +186,10 @@ def samples_per_frame(listener: Any) -> int:
     return int(listener.log_mel.hop_length * stem_stride(listener.encoder.stem))
 
 
-def at_middles(
+def at_same_times(
     states: Float[Array, "batch frames layers features"], *, there: int, here: int, num_frames: int
 ) -> Float[Array, "batch other_frames layers features"]:
-    """Frames of `there` samples each, in the middle of each of `num_frames` of `here` samples."""
-    middle_T = (jnp.arange(num_frames) * here + (here - 1) // 2) // there
-    return jnp.take(states, jnp.minimum(middle_T, states.shape[1] - 1), axis=1)
+    """Of frames that come every `there` samples, the nearest to each of `num_frames` that come
+    every `here` samples; a stem's frame t is about sample t times its distance (`subsampling`)."""
+    nearest_T = (jnp.arange(num_frames) * here + there // 2) // there
+    return jnp.take(states, jnp.minimum(nearest_T, states.shape[1] - 1), axis=1)
