@@ -86,7 +86,8 @@ def _finetune(config: ConfigDict) -> None:
     config.splits.train = "train[:1%]"
     config.text.tokenizer = "init"
     config.unpaired_text = ConfigDict()
-    config.objective = ConfigDict({"ctc": {"name": "ctc", "output": "generated"}})
+    # Not of what is joined: where one unit is likeliest throughout, nothing would be left to align.
+    config.objective = ConfigDict({"ctc": {"name": "ctc", "output": "segments"}})
     config.optimizer.groups = ConfigDict()
     config.optimizer.frozen = ("^discriminator/",)
     config.optimizer.learning_rate.update({"peak": 2e-3, "schedule": "cosine"})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
-from tiny_models import Frames, draw, make_batch
+from tiny_models import HOP, Frames, draw, make_batch
 
 from jasr.models.adversarial.adversarial_speech import AdversarialSpeech
 from jasr.models.adversarial.networks import Discriminator, Generator
@@ -135,12 +135,23 @@ def test_the_penalty_is_the_slope_of_the_score(variables, batch):
 def test_padding_and_batch_mates_change_nothing(variables):
     batch = make_batch([64, 40], [9, 9])
     both = outputs_of(variables, batch)
-    alone = outputs_of(variables, jax.tree.map(lambda leaf: leaf[:1], batch))
+    second = jax.tree.map(lambda leaf: leaf[1:], batch)
+    cut = jax.tree.map(lambda leaf: leaf[:, : 40 * HOP], second.audio)
+    alone = outputs_of(variables, second.replace(audio=cut))
     for name in both:
         real = np.asarray(alone[name].mask[0])
         np.testing.assert_allclose(
-            np.asarray(both[name].values[0])[: len(real)][real],
+            np.asarray(both[name].values[1])[: len(real)][real],
             np.asarray(alone[name].values[0])[real],
             atol=1e-5,
             err_msg=name,
         )
+
+
+def test_segments_can_be_aligned_where_one_unit_is_likeliest_throughout(variables, batch):
+    """So begins CTC: its blank wins everywhere, and what is joined is a single segment."""
+    params = jax.tree.map(jnp.zeros_like, variables["params"]["generator"])
+    quiet = {**variables, "params": {**variables["params"], "generator": params}}
+    outputs = outputs_of(quiet, batch)
+    assert outputs["generated"].mask.sum(axis=1).max() == 1
+    assert outputs["segments"].mask.sum(axis=1).max() > 9

@@ -40,7 +40,8 @@ class AdversarialSpeech(nn.Module):
     def __call__(self, batch: Batch, *, train: bool) -> Outputs:
         """What the adversarial objectives read; scores are [B, 1], one each utterance:
 
-        "generated":     [B, S, vocab], logits of segments, runs of one likeliest unit joined.
+        "segments":      [B, S, vocab], their logits, for CTC when there are transcripts.
+        "generated":     the same, runs of one likeliest unit joined.
         "smooth":        [B, S], squared change of the logits from a segment to the next.
         "fake_score":    of what is generated, for the discriminator's parameters alone.
         "generator_score": the same for the generator's.
@@ -59,6 +60,7 @@ class AdversarialSpeech(nn.Module):
         change_BS = jnp.mean(jnp.diff(logits.values, axis=1, append=logits.values[:, -1:]) ** 2, -1)
         both = segments.mask & jnp.pad(segments.mask[:, 1:], ((0, 0), (0, 1)))
         return {
+            "segments": logits,
             "generated": joined,
             "smooth": Padded(change_BS, both),
             **{name: Padded(score[:, None], rows) for name, score in scores.items()},
