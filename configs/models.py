@@ -12,6 +12,8 @@ def ctc_transformer(
             "name": "recognizer",
             "dtype": "float32",
             "log_mel": {"name": "log_mel", "num_mels": 80, "normalize": "utterance"},
+            # Over what this model hears, and not over what its teacher does.
+            "noise": {},
             "spec_augment": spec_augment(),
             "span_mask": {},
             "encoder": {
@@ -54,7 +56,7 @@ def masked_conformer(*, num_layers: int, embed_dim: int) -> ConfigDict:
     """A Conformer encoder that learns from masked recordings; heads are for the config to add."""
     model = ctc_conformer(num_layers=num_layers, embed_dim=embed_dim)
     with model.unlocked():
-        for key in ("ctc", "decoder", "spec_augment"):
+        for key in ("ctc", "decoder", "noise", "spec_augment"):
             del model[key]
         model.name = "masked_speech"
         model.encoder.stem = "conv2d_4x"

@@ -5,8 +5,8 @@
 
 Arguments: contrastive, bestrq, hubert or data2vec, what is predicted of masked frames (hubert: its
 clusters are found by launch.prepare too); spoken (the embedded corpus instead of the packs, with no
---source); waveform (instead of log-mel features; for a GPU); smoke
-(a minute on two cores).
+--source); waveform (instead of log-mel features, with contrastive or data2vec; for a GPU); smoke (a
+minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -52,6 +52,11 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
         config.evaluators.probe.train = "train[:4%]"
     OBJECTIVES[chosen[0]](config)
     if "waveform" in words:
+        if chosen[0] not in ("contrastive", "data2vec"):
+            raise UserError(
+                f"config argument 'waveform': {chosen[0]} predicts what is found in log-mel "
+                f"features, whose frames are others; give contrastive or data2vec"
+            )
         config.model.log_mel = ConfigDict({"name": "waveform"})
         config.model.encoder.stem = "wav2vec2"
         # Frames of 20 ms, twice as many.

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from flax import linen as nn
 from flax.core import FrozenDict
 
+from jasr.audio.add_noise import AddNoise
 from jasr.audio.log_mel import LogMel, WhisperLogMel
 from jasr.audio.raw_waveform import RawWaveform
 from jasr.audio.spec_augment import SpecAugment
@@ -38,7 +39,7 @@ OF_TEXT = ("recognizer", "language_model", "masked_text", "adversarial_speech")
 OF_AUDIO_ALONE = ("masked_speech",)
 # Keys of config.model that are built here; the others are the model's own fields.
 PARTS = (
-    *("name", "dtype", "log_mel", "spec_augment", "encoder", "decoder"),
+    *("name", "dtype", "log_mel", "noise", "spec_augment", "encoder", "decoder"),
     *("span_mask", "heads", "token_mask", "generator", "discriminator"),
 )
 
@@ -119,7 +120,7 @@ def build_recognizer(
 ) -> Recognizer:
     """The recogniser of config.model, for a vocabulary and what it is to do.
 
-    An empty section, of the decoder, spec_augment or span_mask, leaves that part out.
+    An empty section, of the decoder, noise, spec_augment or span_mask, leaves that part out.
     """
     if config["name"] != "recognizer" or vocabulary is None:
         raise UserError(
@@ -127,6 +128,8 @@ def build_recognizer(
             f"into a recognizer first (configs/finetune.py)"
         )
     augment, decoder = config["spec_augment"], config["decoder"]
+    # Trainings from before there was noise here have none.
+    noise = config.get("noise")
     return construct(
         Recognizer,
         _own_fields(config),
@@ -134,6 +137,7 @@ def build_recognizer(
         vocab_size=vocabulary.vocab_size,
         start_id=vocabulary.start_id,
         log_mel=build_log_mel(config["log_mel"], statistics),
+        noise=construct(AddNoise, noise, "config.model.noise") if noise else None,
         spec_augment=construct(SpecAugment, augment, "config.model.spec_augment")
         if augment
         else None,

@@ -19,6 +19,7 @@ class Linear(nn.Module):
     out_axes:   logical names of the new axes, one for each size in `features`.
     dtype:      of the product and the result.
     out_dtype:  of the result, where it is to be more precise than the product.
+    std:        standard deviation of the kernel at first, instead of `fan_in_normal`'s.
     """
 
     features: tuple[int, ...]
@@ -27,6 +28,7 @@ class Linear(nn.Module):
     use_bias: bool = True
     dtype: str = "float32"
     out_dtype: str | None = None
+    std: float | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -34,7 +36,7 @@ class Linear(nn.Module):
         kernel = parameter(
             self,
             "kernel",
-            fan_in_normal(num_in),
+            fan_in_normal(num_in) if self.std is None else nn.initializers.normal(self.std),
             x.shape[-num_in:] + self.features,
             self.in_axes + self.out_axes,
         )

@@ -1,10 +1,10 @@
 """A speech recogniser: one encoder, with a CTC head, an autoregressive decoder, or both.
 
-audio ──▶ log-mel ──▶ SpecAugment ──▶ stem ──▶ span mask ──▶ layers ──┬──▶ CTC head ──▶ "ctc"
-                                                ▲                     ├──▶ class heads
-                                    task vector ┤                     │
-                                                ▼                     ▼
-text  ──▶ [start] + text ──▶ token embedding ──────────────────▶ decoder ──▶ "decoder", tag heads
+audio ─▶ noise ─▶ log-mel ─▶ SpecAugment ─▶ stem ─▶ span mask ─▶ layers ──┬──▶ CTC head ──▶ "ctc"
+                                                   ▲                      ├──▶ class heads
+                                       task vector ┤                      │
+                                                   ▼                      ▼
+text ─▶ [start] + text ─▶ token embedding ────────────────────────▶ decoder ──▶ "decoder", tag heads
 """
 
 from collections.abc import Callable, Mapping
@@ -48,6 +48,7 @@ class Recognizer(nn.Module):
     """Transcribes recordings.
 
     log_mel:         (audio [B, samples]) -> features [B, frames, num_mels].
+    noise:           (audio, keys [B]) -> audio, in training; None for none.
     spec_augment:    (features, keys [B]) -> features, in training; None for none.
     span_mask:       (real frames [B, T], keys [B]) -> which of the stem's frames to mask, in
                      training; None for none.
@@ -65,6 +66,7 @@ class Recognizer(nn.Module):
     log_mel: Callable[[Padded], Padded]
     encoder: Encoder
     decoder: TransformerDecoder | None = None
+    noise: Callable[[Padded, jax.Array], Padded] | None = None
     spec_augment: Callable[[Padded, jax.Array], Padded] | None = None
     span_mask: Callable[[jax.Array, jax.Array], jax.Array] | None = None
     ctc: bool = True
@@ -174,7 +176,10 @@ class Recognizer(nn.Module):
         if self.reads == "transcript":
             said = batch.targets["transcript"]
             return Padded(self.token_embedding(said.values), said.mask)
-        features = self.log_mel(batch.audio)
+        audio = batch.audio
+        if train and self.noise is not None:
+            audio = self.noise(audio, self._keys(batch))
+        features = self.log_mel(audio)
         if train and self.spec_augment is not None:
             features = self.spec_augment(features, self._keys(batch))
         return self.encoder.embed(features)

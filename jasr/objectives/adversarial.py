@@ -55,16 +55,20 @@ class MeanOutput:
 class UnitDiversity:
     """How far what is generated is from using all units: (units - perplexity) / units.
 
+    first_unit: the tokens before it, such as a start, are in no text, and no unit.
     Counted per segment; the perplexity is of the rows seen at once, so microbatches change it.
     Baevski et al. 2021, "Unsupervised speech recognition", equation 5.
     """
+
+    first_unit: int = 3
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         generated = read_output(outputs, "generated", "unit_diversity")
         real_BS = generated.mask & batch.example_mask[:, None]
         count = jnp.sum(real_BS, dtype=jnp.float32)
         total_V = jnp.sum(jax.nn.softmax(generated.values), axis=(0, 1), where=real_BS[..., None])
-        used, units = perplexity(total_V), total_V.size
+        total_U = total_V[self.first_unit :]
+        used, units = perplexity(total_U), total_U.size
         return Terms(
             Sum(count * (units - used) / units, count),
             {"perplexity": Sum(used, jnp.ones((), jnp.float32))},

@@ -10,6 +10,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 from tiny_models import Frames, draw, make_batch, make_recognizer, quick_jit, shapes
 
+from jasr.audio.add_noise import AddNoise
 from jasr.errors import UserError
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.distillation.taught import Taught, uniform_pairs
@@ -89,6 +90,15 @@ def test_each_says_what_it_says_alone(outputs, variables, teacher_params):
             np.asarray(jax.nn.log_softmax(teacher[name].values))[real],
             atol=1e-5,
         )
+
+
+def test_the_teacher_hears_no_noise_that_is_the_student_s(variables):
+    loud = taught().clone(student=STUDENT.clone(noise=AddNoise(1.0, (-10.0, -10.0))))
+    how = {"train": True, "rngs": {"augment": jax.random.key(0)}}
+    clean, noisy = (run(model, variables, **how) for model in (taught(), loud))
+    for name in ("teacher/ctc", "teacher/states"):
+        np.testing.assert_array_equal(noisy[name].values, clean[name].values)
+    assert np.abs(noisy["ctc"].values - clean["ctc"].values).max() > 0.1
 
 
 def test_layers_are_those_that_are_matched(outputs, teacher_params):

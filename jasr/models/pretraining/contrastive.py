@@ -49,8 +49,14 @@ class Contrastive(nn.Module):
         encoded = seen.encoded
         keys_B2 = jax.vmap(jax.random.split)(seen.keys)
         frames_BTE = layer_norm(dtype="float32", name="frames_norm")(seen.frames.values)
-        logits_BTGV = self._linear(
-            (self.num_groups, self.num_codes), ("heads", "vocab"), "code_logits"
+        # Wide, as the authors' own: else what is added to choose by drowns them.
+        logits_BTGV = Linear(
+            (self.num_groups, self.num_codes),
+            ("embed",),
+            ("heads", "vocab"),
+            dtype="float32",
+            std=1.0,
+            name="code_logits",
         )(frames_BTE)
         codes_BTG, quantized_BTD = self._quantize(logits_BTGV, keys_B2[:, 0], train=train)
         values = {
