@@ -18,14 +18,15 @@ flags.mark_flag_as_required("config")
 
 
 def main(_) -> None:
-    from jasr.corpora.catalogue import prepare_parts
+    from jasr.experiment.preparing import prepare_corpora
 
-    for prepared in prepare_parts(_CONFIG.value.corpus, _SOURCE.value, _DATA_DIR.value):
+    config = _CONFIG.value.to_dict()
+    for prepared in prepare_corpora(config, _SOURCE.value, _DATA_DIR.value):
         print(prepared.summary())
-    if _CONFIG.value.get("clusters"):
+    if config["clusters"]:
         from jasr.experiment.clusters import prepare_clusters
 
-        print(prepare_clusters(_CONFIG.value.to_dict(), _DATA_DIR.value))
+        print(prepare_clusters(config, _DATA_DIR.value))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 
 from jasr.corpora.catalogue import prepare_corpus
 from jasr.errors import UserError
+from jasr.experiment.preparing import prepare_corpora
 from jasr.experiment.tasks import open_mixture, open_split, place_of
 
 CORPUS = {"kind": "spoken_text", "name": "orders", "sample_rate": 16_000}
@@ -75,3 +76,18 @@ def test_a_task_s_own_split_has_either_name():
     assert place_of(given, "size", "dev")[1] == "train[90%:]"
     assert place_of(given, "size", "validation")[1] == "train[90%:]"
     assert place_of(given, "size", "test")[1] == "test"
+
+
+def test_every_task_s_corpus_is_prepared_from_a_folder_of_its_own(tmp_path):
+    given = config()
+    given["tasks"]["size"]["corpus"] = {"name": "sizes"}
+    for name, row in {"orders": {"drink": "tea"}, "sizes": {"size": "small"}}.items():
+        (tmp_path / name).mkdir()
+        line = json.dumps({"id": name, "text": "a small tea", **row}) + "\n"
+        (tmp_path / name / "texts.jsonl").write_text(line)
+    prepared = list(prepare_corpora(given, str(tmp_path), str(tmp_path / "data")))
+    assert len(prepared) == 2
+    corpus = open_mixture(given, "train", str(tmp_path / "data"))
+    assert [(u.id, u.task) for u in corpus.utterances] == [("orders", "drink"), ("sizes", "size")]
+    again = prepare_corpora(given, str(tmp_path), str(tmp_path / "data"))
+    assert all("already prepared" in one.summary() for one in again)
