@@ -66,7 +66,7 @@ def narrowed(
             ones, whichever it is; of a head's features always some, as rotation pairs them.
     layers: which of a stack's, as `choose_layers` takes it.
 
-    Raises UserError for a size that is larger than it was, or does not divide it in averages.
+    Raises UserError for a size that is larger than it was.
     """
     if units not in UNITS:
         raise UserError(f"--units={units} is unknown: {nearest(units, UNITS)}")
@@ -82,7 +82,7 @@ def narrowed(
             values = np.take(values, spread(there, size), axis=axis)
         elif there > size:
             is_read = path.endswith("kernel") and axis in read_axes(path, axes)
-            values = _averaged(values, axis, size, name, is_read=is_read)
+            values = _averaged(values, axis, size, is_read=is_read)
     return values
 
 
@@ -108,13 +108,11 @@ KEPT = {
 }
 
 
-def _averaged(values: np.ndarray, axis: int, size: int, name: str, *, is_read: bool) -> np.ndarray:
-    there = values.shape[axis]
-    if there % size:
-        raise UserError(
-            f"--units=average: a student's {name} of {size} does not divide its teacher's {there}: "
-            f"choose a divisor, or --units=select"
-        )
-    shape = (*values.shape[:axis], size, there // size, *values.shape[axis + 1 :])
-    grouped = values.reshape(shape)
-    return grouped.sum(axis=axis + 1) if is_read else grouped.mean(axis=axis + 1)
+def _averaged(values: np.ndarray, axis: int, size: int, *, is_read: bool) -> np.ndarray:
+    """Of neighbours in groups that are as even as they can be."""
+    edges = np.round(np.linspace(0, values.shape[axis], size + 1)).astype(int)
+    sums = np.add.reduceat(values, edges[:-1], axis=axis)
+    if is_read:
+        return sums
+    counts = np.diff(edges).reshape(-1, *(1,) * (values.ndim - axis - 1))
+    return (sums / counts).astype(values.dtype)
