@@ -6,18 +6,19 @@ gradients ─▶ clip ─▶ algorithm ─▶ weight decay ─▶ multipliers �
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jasr.errors import UserError, nearest
 from jasr.layers.choices import choose
 from jasr.training.average import Average, with_average
-from jasr.training.layer_decay import layer_factors
+from jasr.training.layer_decay import LAYERS, layer_factors
 from jasr.training.masters import with_masters
 from jasr.training.muon import scale_by_muon
 from jasr.training.unfreezing import with_unfreezing
@@ -81,10 +82,11 @@ class Optimizer:
     no parameter is an error: it is a typing mistake far more often than it is meant.
 
     weight_decay:  decoupled, applied to parameters whose path does not match `no_weight_decay`.
-    multipliers:   regular expression -> factor on the learning rate; the first match counts.
+    multipliers:   regular expression -> factor on the learning rate; the first match counts. Of a
+                   stack's parameters it may be a factor for each layer, first to last.
     frozen:        regular expressions of parameters that are not trained and hold no state.
-    unfreeze:      regular expression -> the step from which on parameters are trained; the first
-                   match counts.
+    unfreeze:      regular expression -> the step from which on parameters are trained, or that of
+                   each layer; the first match counts.
     layer_decay:   factor on the learning rate from each layer to the one below (`layer_factors`).
     params_dtype:  what parameters are kept in; where it is not float32, the optimizer's state has
                    float32 masters of them.
@@ -100,9 +102,9 @@ class Optimizer:
     clip_norm: float = 1.0
     weight_decay: float = 0.0
     no_weight_decay: tuple[str, ...] = ()
-    multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    multipliers: Mapping[str, float | Sequence[float]] = dataclasses.field(default_factory=dict)
     frozen: tuple[str, ...] = ()
-    unfreeze: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    unfreeze: Mapping[str, int | Sequence[int]] = dataclasses.field(default_factory=dict)
     layer_decay: float = 1.0
     params_dtype: str = "float32"
     average: Average | None = None
@@ -120,7 +122,7 @@ class Optimizer:
             optax.add_decayed_weights(self.weight_decay, mask=decayed)
             if self.weight_decay
             else optax.identity(),
-            _multiply(_first_matches(params, self.multipliers, "multipliers", 1.0)),
+            _multiply(_numbers(params, self.multipliers, "multipliers", 1.0)),
             _multiply(layer_factors(params, self.layer_decay))
             if self.layer_decay != 1.0
             else optax.identity(),
@@ -128,7 +130,7 @@ class Optimizer:
         ]
         trained = optax.chain(*transforms)
         if self.unfreeze:
-            starts = _first_matches(params, self.unfreeze, "unfreeze", 0)
+            starts = _numbers(params, self.unfreeze, "unfreeze", 0)
             trained = with_unfreezing(trained, starts)
         if choose(DTYPES, self.params_dtype, key="config.optimizer.params_dtype") != jnp.float32:
             trained = with_masters(trained)
@@ -179,6 +181,25 @@ def _first_matches(params: Any, values: Mapping[str, Any], key: str, default: An
         return next(matches, default)
 
     return jax.tree_util.tree_map_with_path(value, params)
+
+
+def _numbers(params: Any, values: Mapping[str, Any], key: str, default: int | float) -> Any:
+    """For each parameter a number, or an array of one for each of a stack's layers, [L, 1, ...]."""
+
+    def placed(path: tuple, leaf: Any, value: np.ndarray) -> Any:
+        if value.ndim == 0:
+            return value.item()
+        if LAYERS not in path_of(path) or len(value) != leaf.shape[0]:
+            raise UserError(
+                f"config.optimizer.{key}: {value.tolist()} are of {len(value)} layers, and "
+                f"{path_of(path)} is of shape {leaf.shape}: give one number, or as many as its "
+                f"stack has layers"
+            )
+        return value.reshape(-1, *(1,) * (len(leaf.shape) - 1))
+
+    arrays = {pattern: np.asarray(value) for pattern, value in values.items()}
+    found = _first_matches(params, arrays, key, np.asarray(default))
+    return jax.tree_util.tree_map_with_path(placed, params, found)
 
 
 def _must_match(pattern: str, paths: list[str], key: str) -> None:

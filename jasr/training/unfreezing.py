@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 
@@ -18,7 +19,7 @@ def with_unfreezing(
     optimizer: optax.GradientTransformation, starts: Any
 ) -> optax.GradientTransformation:
     """The optimizer, to which a parameter's gradient is zero and which does not move it, before
-    the step that `starts`, a tree of integers like the parameters, has for it.
+    the step that `starts`, a tree of integers like the parameters, has for it, or for each layer.
 
     Howard & Ruder 2018, "Universal language model fine-tuning", section 3.3.
     """
@@ -30,8 +31,8 @@ def with_unfreezing(
         def gate(tree: Any) -> Any:
             return jax.tree.map(open_or_zero, tree, starts, is_leaf=_is_masked)
 
-        def open_or_zero(leaf: Any, start: int) -> Any:
-            if _is_masked(leaf) or start == 0:
+        def open_or_zero(leaf: Any, start: Any) -> Any:
+            if _is_masked(leaf) or not np.any(start):
                 return leaf
             return jnp.where(state.count >= start, leaf, 0)
 

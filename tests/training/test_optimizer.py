@@ -66,6 +66,45 @@ def test_unfreezing_waits_for_its_step_and_then_trains(fields):
     assert not np.any(after["encoder"]["kernel"] == kernel)
 
 
+STACK = {
+    "encoder": {"layers": {"kernel": jnp.ones((3, 2, 2)), "bias": jnp.ones((3, 2))}},
+    "head": {"kernel": jnp.ones((2, 2))},
+}
+
+
+def updates_of(steps, **fields):
+    """Of each step, where all gradients are one."""
+    axes = jax.tree.map(lambda _: PartitionSpec(None), STACK)
+    optimizer = Optimizer(learning_rate=RATE, **fields).build(STACK, axes)
+    state, found = optimizer.init(STACK), []
+    for _ in range(steps):
+        updates, state = optimizer.update(STACK, state, STACK)
+        found.append(updates)
+    return found
+
+
+def test_layers_are_unfrozen_one_after_the_other():
+    found = updates_of(5, unfreeze={"^encoder/layers/": (4, 2, 0)})
+    for step, updates in enumerate(found):
+        assert np.all(updates["head"]["kernel"] != 0)
+        for name in ("kernel", "bias"):
+            moved = [bool(np.all(layer != 0)) for layer in updates["encoder"]["layers"][name]]
+            assert moved == [step >= 4, step >= 2, True]
+
+
+def test_layers_have_rates_of_their_own():
+    (plain,), (scaled,) = updates_of(1), updates_of(1, multipliers={"/layers/": (0.0, 0.5, 2.0)})
+    ratio = scaled["encoder"]["layers"]["kernel"] / plain["encoder"]["layers"]["kernel"]
+    np.testing.assert_allclose(ratio[:, 0, 0], [0.0, 0.5, 2.0])
+    np.testing.assert_array_equal(scaled["head"]["kernel"], plain["head"]["kernel"])
+
+
+@pytest.mark.parametrize("pattern", ["^head/", "^encoder/"])
+def test_numbers_of_other_layers_are_refused(pattern):
+    with pytest.raises(UserError, match="as many as its stack has layers"):
+        updates_of(1, unfreeze={pattern: (4, 0)})
+
+
 def test_layer_decay_falls_from_the_top_of_each_stack():
     params = {
         "encoder": {
