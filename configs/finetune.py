@@ -6,20 +6,20 @@
 
 Of an encoder that configs/pretrain.py trained, or with the argument decoder of a language model
 that configs/text.py:causal did. Arguments: 1, 10 or 100, per cent of the transcripts to learn from
-(100 if none is given); spoken (the embedded corpus instead of AN4); scratch (the same recogniser
-and data, and no parameter learned before); lora (low-rank changes to attention, and all else
-frozen); smoke (a minute on two cores).
+(100 if none is given); spoken (the embedded corpus instead of AN4); waveform (of an encoder that
+hears waveforms); scratch (the same recogniser and data, and no parameter learned before); lora
+(low-rank changes to attention, and all else frozen); smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
 
 from configs import an4
 from configs.defaults import make_smoke, parse_argument
-from configs.models import add_decoder
+from configs.models import add_decoder, hear_waveforms
 from configs.quickstart import FEW_SENTENCES
 
 PERCENTAGES = ("1", "10", "100")
-ARGUMENTS = (*PERCENTAGES, "spoken", "decoder", "scratch", "lora", "smoke")
+ARGUMENTS = (*PERCENTAGES, "spoken", "waveform", "decoder", "scratch", "lora", "smoke")
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -30,6 +30,11 @@ def get_config(arg: str = "") -> ConfigDict:
         config.corpus.update({"kind": "spoken", "name": "spoken"})
     config.splits.train = f"train[:{percent}%]"
     config.train.num_steps = 2000
+    if "waveform" in words:
+        hear_waveforms(config.model)
+        # There are no bands to mask: spans of the stem's frames are.
+        config.model.spec_augment = ConfigDict()
+        config.model.span_mask = ConfigDict({"start_probability": 0.02, "span_length": 10})
     if "decoder" in words:
         _add_language_model(config)
         if "scratch" in words:
@@ -38,7 +43,9 @@ def get_config(arg: str = "") -> ConfigDict:
             config.init.new, config.init.left = ("",), ("",)
     elif "scratch" not in words:
         config.init.new = ("^ctc_head/",)
-        config.init.left = ("^heads_", "^mask_embedding/")
+        # The vector of what is masked is of use where frames still are.
+        masked = () if "waveform" in words else ("^mask_embedding/",)
+        config.init.left = ("^heads_", *masked)
         # At one rate for all layers, what was learned is lost before the head has learned to read.
         config.optimizer.layer_decay = 0.7
     if "lora" in words:

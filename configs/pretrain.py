@@ -12,7 +12,7 @@ minute on two cores).
 from ml_collections import ConfigDict
 
 from configs.defaults import get_defaults, make_smoke, parse_argument, use_muon
-from configs.models import masked_conformer
+from configs.models import hear_waveforms, masked_conformer
 from configs.quickstart import FEW_SENTENCES
 from jasr.errors import UserError
 
@@ -57,8 +57,7 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
                 f"config argument 'waveform': {chosen[0]} predicts what is found in log-mel "
                 f"features, whose frames are others; give contrastive or data2vec"
             )
-        config.model.log_mel = ConfigDict({"name": "waveform"})
-        config.model.encoder.stem = "wav2vec2"
+        hear_waveforms(config.model)
         # Frames of 20 ms, twice as many.
         config.model.span_mask.update({"start_probability": 0.065, "span_length": 10})
     if "smoke" in words:
