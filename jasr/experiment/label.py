@@ -37,7 +37,7 @@ def label_split(
 
     Of each recording "answer", the best hypothesis; "confidence", the geometric mean of its tokens'
     probabilities; "hypotheses", all that the search found, each with its own; and "teacher", which
-    model and search it was. What is believed of it is up to config.labels.
+    model and search it was; "second", the same of the other. What is believed of it is up to config.labels.
 
     Raises UserError where there is nothing to label.
     """
@@ -46,12 +46,13 @@ def label_split(
         raise UserError("config.splits.untranscribed is empty: say which recordings to label")
     corpus = open_corpus(config["corpus"], split, data_dir)
     heard, origin = _hear(workdir, corpus, checkpoint, decoding)
-    others = None if second is None else _hear(second, corpus, "best", None)[0]
+    others, other_origin = (None, "") if second is None else _hear(second, corpus, "best", None)
     rows = []
     for place, (utterance, found) in enumerate(zip(corpus.utterances, heard, strict=True)):
         row = {"id": utterance.id, **_row(found), "teacher": origin}
         if others is not None:
             row["agreement"] = _agreement(row["answer"], _row(others[place])["answer"])
+            row["second"] = other_origin
         rows.append(row)
     if hosts.is_first():
         write_json_lines(Path(output), rows)

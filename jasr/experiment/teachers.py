@@ -234,10 +234,7 @@ def _find(
         recognition.parameter_shardings(),
     )
     if chosen.shares_encoder:
-        if student.config["model"]["encoder"] != meta.config["model"]["encoder"]:
-            raise UserError(
-                f"config.teacher.shares_encoder: config.model.encoder is not that of {workdir}"
-            )
+        _must_have_one_encoder(workdir, step, meta, student)
         del placed["encoder"]
     restore = functools.partial(_restore_recognizer, workdir, step, recognition)
     return Found(RecognizingTeacher(recognition.model), step, placed, restore)
@@ -262,6 +259,29 @@ def _must_speak_alike(workdir: str, teacher: Meta, student: Meta) -> None:
         )
     if teacher.config["tasks"] != student.config["tasks"]:
         raise UserError(f"config.teacher.workdir {workdir} does not have the student's tasks")
+
+
+def _must_have_one_encoder(workdir: str, step: int, teacher: Meta, student: Meta) -> None:
+    """What the student starts from has the teacher's encoder, which it keeps, being frozen."""
+    for part in ("encoder", "log_mel"):
+        if student.config["model"][part] != teacher.config["model"][part]:
+            raise UserError(
+                f"config.teacher.shares_encoder: config.model.{part} is not that of {workdir}"
+            )
+    if student.teacher_steps:
+        return  # it has begun, and what it started from may be gone
+    init = student.config["init"]
+    with (
+        contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as one,
+        contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir")) as other,
+    ):
+        start = other.find(init["checkpoint"])
+        if one.fingerprint(step, "encoder") != other.fingerprint(start, "encoder"):
+            raise UserError(
+                f"config.teacher.shares_encoder: the encoder of step {start} of {init['workdir']} "
+                f"(config.init.workdir) is not that of step {step} of {workdir}: start from the "
+                f"teacher itself, or from what launch.student made of it"
+            )
 
 
 def _encoder_must_be_frozen(config: Mapping[str, Any]) -> None:

@@ -105,6 +105,7 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         assert 0 <= row["confidence"] <= 1
         assert row["answer"] == row["hypotheses"][0]["text"]
         assert 0 <= row["agreement"] <= 1
+        assert row["second"].startswith(f"{teacher}, step 8, attention-greedy")
     for row in rows[12:]:
         row["confidence"] = 0.0
     rows[0] |= {"answer": "the man walks", "confidence": 1.0}
@@ -153,6 +154,30 @@ def test_a_student_begins_as_its_teacher(teacher, spoken, tmp_path):
     assert "holds a training already" in refuse(
         "student", f"--workdir={teacher}", config, f"--output={start}"
     )
+
+
+def test_a_frozen_encoder_is_gone_through_once(teacher, spoken, tmp_path):
+    flags = (
+        "--config=configs/distil.py:logits,smoke",
+        *LARGE,
+        ONE_SHAPE,
+        f"--data_dir={spoken}",
+        f"--config.teacher.workdir={teacher}",
+        "--config.teacher.shares_encoder=True",
+        "--config.optimizer.frozen=('^encoder/',)",
+        "--config.train.num_steps=2",
+    )
+    launch("train", *flags, f"--config.init.workdir={teacher}", f"--workdir={tmp_path / 'run'}")
+    (last,) = [line for line in metrics(tmp_path / "run") if "loss/logits" in line]
+    assert np.isfinite(last["loss/logits"])
+    other = tmp_path / "other"
+    scratch = ("--config=configs/distil.py:scratch,smoke", *LARGE, ONE_SHAPE)
+    more = ("--config.seed=1", "--config.text.tokenizer=bpe", "--config.train.num_steps=2")
+    launch("train", *scratch, *more, f"--data_dir={spoken}", f"--workdir={other}")
+    message = refuse(
+        "train", *flags, f"--config.init.workdir={other}", f"--workdir={tmp_path / 'refused'}"
+    )
+    assert "the encoder of step 2 of" in message
 
 
 @pytest.mark.parametrize(
