@@ -36,8 +36,9 @@ def label_split(
             word error rate against the first.
 
     Of each recording "answer", the best hypothesis; "confidence", the geometric mean of its tokens'
-    probabilities; "hypotheses", all that the search found, each with its own; and "teacher", which
-    model and search it was; "second", the same of the other. What is believed of it is up to config.labels.
+    probabilities; "hypotheses", all that the search found, each with its own; "teacher", which
+    model and search it was; and "second", the same of the other. What is believed of it is up to
+    config.labels.
 
     Raises UserError where there is nothing to label.
     """
