@@ -23,7 +23,7 @@ def main(_) -> None:
     config = _CONFIG.value.to_dict()
     for prepared in prepare_corpora(config, _SOURCE.value, _DATA_DIR.value):
         print(prepared.summary())
-    if config["clusters"]:
+    if config.get("clusters"):
         from jasr.experiment.clusters import prepare_clusters
 
         print(prepare_clusters(config, _DATA_DIR.value))

@@ -13,7 +13,7 @@ from configs import multitask
 from jasr.corpora.catalogue import open_corpus
 from jasr.errors import UserError
 from jasr.experiment.data import train_plan
-from jasr.experiment.tasks import open_split
+from jasr.experiment.tasks import open_mixture
 from jasr.experiment.workdir import Meta
 from jasr.tasks.targets import NoTargets
 from jasr.training.checkpoint import open_checkpoints
@@ -124,7 +124,7 @@ def test_what_a_task_chooses_from_is_saved(trained):
 
 
 def rows_of_tasks(config, data, steps=400):
-    corpus = open_split(config.to_dict(), "train", str(data))
+    corpus = open_mixture(config.to_dict(), "train", str(data))
     plan = train_plan(config.data.to_dict(), corpus, NoTargets(), seed=0, multiple_of=1)
     rows = np.concatenate([plan[step].indices for step in range(steps)])
     return collections.Counter(corpus.utterances[index].task for index in rows if index >= 0)
@@ -139,4 +139,4 @@ def test_tasks_are_mixed_as_it_is_said(data):
     assert seen["transcript"] / seen["intent"] == pytest.approx(3.0, rel=0.05)
     del config.tasks.intent["share"]
     with pytest.raises(UserError, match="give every task a share above 0, or none"):
-        open_split(config.to_dict(), "train", str(data))
+        open_mixture(config.to_dict(), "train", str(data))
