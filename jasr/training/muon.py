@@ -56,10 +56,11 @@ def orthogonalize(dimensions: Any) -> optax.GradientTransformation:
 
     def update(updates: Any, params: Any) -> Any:
         del params
-        leaves, structure = jax.tree.flatten(updates)
-        # What is masked holds no leaf, there and here.
-        matrices = jax.tree.leaves(dimensions, is_leaf=_is_matrix)
-        stacked = [_stacked(leaf, m) for leaf, m in zip(leaves, matrices, strict=True)]
+        leaves, structure = jax.tree.flatten(updates, is_leaf=_is_masked)
+        matrices = jax.tree.leaves(dimensions, is_leaf=_is_matrix_or_masked)
+        # What another optimizer moves, or none, is masked there; what is no matrix, here as well.
+        there = [place for place, leaf in enumerate(leaves) if not _is_masked(leaf)]
+        stacked = [_stacked(leaves[place], matrices[place]) for place in there]
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, stack in enumerate(stacked):
             alike.setdefault(stack.shape[1:], []).append(number)
@@ -68,11 +69,9 @@ def orthogonalize(dimensions: Any) -> optax.GradientTransformation:
             ends = np.cumsum([len(stacked[n]) for n in numbers])[:-1]
             for n, stack in zip(numbers, jnp.split(together, ends), strict=True):
                 stacked[n] = stack
-        found = [
-            _unstacked(stack, leaf.shape, m)
-            for stack, leaf, m in zip(stacked, leaves, matrices, strict=True)
-        ]
-        return jax.tree.unflatten(structure, found)
+        for place, stack in zip(there, stacked, strict=True):
+            leaves[place] = _unstacked(stack, leaves[place].shape, matrices[place])
+        return jax.tree.unflatten(structure, leaves)
 
     return optax.stateless(update)
 
@@ -84,7 +83,7 @@ def match_adam_size(dimensions: Any) -> optax.GradientTransformation:
     """
 
     def scale(update: Any, matrix: Any) -> Any:
-        if isinstance(matrix, optax.MaskedNode):
+        if _is_masked(update):
             return update
         inputs = math.prod(update.shape[i] for i in matrix.reduction_axis)
         outputs = math.prod(update.shape[i] for i in matrix.output_axis)
@@ -123,7 +122,11 @@ def _newton_schulz(stack: Float[Array, "n i o"]) -> Float[Array, "n i o"]:
 
 
 def _is_matrix_or_masked(node: Any) -> bool:
-    return _is_matrix(node) or isinstance(node, optax.MaskedNode)
+    return _is_matrix(node) or _is_masked(node)
+
+
+def _is_masked(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)
 
 
 def _is_matrix(node: Any) -> bool:

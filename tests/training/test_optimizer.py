@@ -44,8 +44,9 @@ def test_every_algorithm_learns(algorithm):
     assert loss(trained(algorithm=algorithm)) < 0.5 * loss(PARAMS)
 
 
-def test_frozen_parameters_stay_and_hold_no_state():
-    fields = {"frozen": ("^encoder/",), "weight_decay": 0.1}
+@pytest.mark.parametrize("algorithm", ["adamw", "muon"])
+def test_frozen_parameters_stay_and_hold_no_state(algorithm):
+    fields = {"frozen": ("^encoder/",), "weight_decay": 0.1, "algorithm": algorithm}
     params = trained(**fields)
     assert jax.tree.all(
         jax.tree.map(lambda a, b: bool((a == b).all()), params["encoder"], PARAMS["encoder"])
