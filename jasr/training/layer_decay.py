@@ -29,7 +29,7 @@ def layer_factors(params: Any, decay: float) -> Any:
         stack, is_layer, _ = _place(path).partition(LAYERS)
         if is_layer:
             powers = np.arange(depths[stack], 0, -1.0)
-            return (decay**powers).astype(np.float32).reshape(-1, *(1,) * (len(leaf.shape) - 1))
+            return over_layers((decay**powers).astype(np.float32), leaf)
         for root, depth in depths.items():
             inside = stack.removeprefix(f"{root}/")
             if inside != stack and not inside.startswith(ABOVE):
@@ -37,6 +37,11 @@ def layer_factors(params: Any, decay: float) -> Any:
         return 1.0
 
     return jax.tree_util.tree_map_with_path(factor, params)
+
+
+def over_layers(numbers: np.ndarray, leaf: Any) -> np.ndarray:
+    """A number for each layer, shaped to be multiplied by a stacked parameter: [L, 1, ...]."""
+    return numbers.reshape(-1, *(1,) * (len(leaf.shape) - 1))
 
 
 def _place(path: tuple[Any, ...]) -> str:

@@ -11,6 +11,8 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 from optax.contrib import MuonDimensionNumbers
 
+from jasr.training.masked import is_masked
+
 MOMENTUM = 0.95
 # An embedding or a classifier is no map inside the network: Muon's authors leave both to Adam.
 _OUTSIDE = {"vocab", "positions", "features"}
@@ -56,10 +58,10 @@ def orthogonalize(dimensions: Any) -> optax.GradientTransformation:
 
     def update(updates: Any, params: Any) -> Any:
         del params
-        leaves, structure = jax.tree.flatten(updates, is_leaf=_is_masked)
+        leaves, structure = jax.tree.flatten(updates, is_leaf=is_masked)
         matrices = jax.tree.leaves(dimensions, is_leaf=_is_matrix_or_masked)
         # What another optimizer moves, or none, is masked there; what is no matrix, here as well.
-        there = [place for place, leaf in enumerate(leaves) if not _is_masked(leaf)]
+        there = [place for place, leaf in enumerate(leaves) if not is_masked(leaf)]
         stacked = [_stacked(leaves[place], matrices[place]) for place in there]
         alike: dict[tuple[int, ...], list[int]] = {}
         for number, stack in enumerate(stacked):
@@ -83,7 +85,7 @@ def match_adam_size(dimensions: Any) -> optax.GradientTransformation:
     """
 
     def scale(update: Any, matrix: Any) -> Any:
-        if _is_masked(update):
+        if is_masked(update):
             return update
         inputs = math.prod(update.shape[i] for i in matrix.reduction_axis)
         outputs = math.prod(update.shape[i] for i in matrix.output_axis)
@@ -122,11 +124,7 @@ def _newton_schulz(stack: Float[Array, "n i o"]) -> Float[Array, "n i o"]:
 
 
 def _is_matrix_or_masked(node: Any) -> bool:
-    return _is_matrix(node) or _is_masked(node)
-
-
-def _is_masked(node: Any) -> bool:
-    return isinstance(node, optax.MaskedNode)
+    return _is_matrix(node) or is_masked(node)
 
 
 def _is_matrix(node: Any) -> bool:

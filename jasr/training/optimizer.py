@@ -18,7 +18,8 @@ import optax
 from jasr.errors import UserError, nearest
 from jasr.layers.choices import choose
 from jasr.training.average import Average, with_average
-from jasr.training.layer_decay import LAYERS, layer_factors
+from jasr.training.layer_decay import LAYERS, layer_factors, over_layers
+from jasr.training.masked import is_masked
 from jasr.training.masters import with_masters
 from jasr.training.muon import scale_by_muon
 from jasr.training.unfreezing import with_unfreezing
@@ -195,7 +196,7 @@ def _numbers(params: Any, values: Mapping[str, Any], key: str, default: int | fl
                 f"{path_of(path)} is of shape {leaf.shape}: give one number, or as many as its "
                 f"stack has layers"
             )
-        return value.reshape(-1, *(1,) * (len(leaf.shape) - 1))
+        return over_layers(value, leaf)
 
     arrays = {pattern: np.asarray(value) for pattern, value in values.items()}
     found = _first_matches(params, arrays, key, np.asarray(default))
@@ -219,12 +220,10 @@ def _multiply(factors: Any) -> optax.GradientTransformation:
     def update(updates: Any, params: Any) -> Any:
         del params
         return jax.tree.map(
-            lambda update, factor: (
-                update if isinstance(update, optax.MaskedNode) else update * factor
-            ),
+            lambda update, factor: update if is_masked(update) else update * factor,
             updates,
             factors,
-            is_leaf=lambda leaf: isinstance(leaf, optax.MaskedNode),
+            is_leaf=is_masked,
         )
 
     return optax.stateless(update)

@@ -80,7 +80,7 @@ def train_step(
     losses, sums, gradients = _sum_over_devices(
         sum_over_parts(measure, batch, microbatches), axis_name
     )
-    configured = jnp.stack([jnp.asarray(weights[name], jnp.float32) for name in weights])
+    configured = jnp.stack(list(weights.values()))
     counted = jnp.stack([sums[name].count for name in weights])
     balanced, gradients, balance = balance_gradients(
         balancer,

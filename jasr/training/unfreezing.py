@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jasr.training.masked import is_masked
+
 
 class UnfreezingState(NamedTuple):
     """count: steps taken; inner: the optimizer's state."""
@@ -29,10 +31,10 @@ def with_unfreezing(
 
     def update(updates: Any, state: UnfreezingState, params: Any) -> tuple[Any, UnfreezingState]:
         def gate(tree: Any) -> Any:
-            return jax.tree.map(open_or_zero, tree, starts, is_leaf=_is_masked)
+            return jax.tree.map(open_or_zero, tree, starts, is_leaf=is_masked)
 
         def open_or_zero(leaf: Any, start: Any) -> Any:
-            if _is_masked(leaf) or not np.any(start):
+            if is_masked(leaf) or not np.any(start):
                 return leaf
             return jnp.where(state.count >= start, leaf, 0)
 
@@ -40,8 +42,3 @@ def with_unfreezing(
         return gate(updates), UnfreezingState(state.count + 1, inner)
 
     return optax.GradientTransformation(init, update)
-
-
-def _is_masked(leaf: Any) -> bool:
-    """Whether it stands for a parameter that another optimizer moves."""
-    return isinstance(leaf, optax.MaskedNode)
