@@ -33,15 +33,7 @@ def read_recording(
     """
     name = _name(source) if name is None else name
     contents = source if isinstance(source, bytes) else _read_bytes(Path(source), name)
-    channels, rate = _decode(contents, name)
-    wave = channels.mean(axis=1)
-    finite = np.isfinite(wave)
-    if not finite.all():
-        first = int(np.argmin(finite))
-        raise UserError(
-            f"{name}: sample {first} (at {first / rate:.3f} s) is {wave[first]}: "
-            "expected finite samples; export the recording again"
-        )
+    wave, rate = _decode(contents, name)
     if not MIN_RATE <= rate <= MAX_RATE:
         raise UserError(f"{name} claims {rate} Hz: expected a rate of {MIN_RATE} to {MAX_RATE} Hz")
     if rate != sample_rate:
@@ -49,6 +41,17 @@ def read_recording(
     if not wave.size:
         raise UserError(f"{name} has no samples: expected a recording that is not empty")
     return wave
+
+
+def read_piece(
+    contents: bytes, start: int, stop: int, *, name: str
+) -> Float[np.ndarray, " samples"]:
+    """Samples start to stop of a recording, as `read_recording` gives them at its own rate.
+
+    Nothing before them is decoded where the format can be sought in, as FLAC can. Fewer come where
+    the recording ends. Raises UserError as `read_recording` does.
+    """
+    return _decode(contents, name, start, stop)[0]
 
 
 def encode_flac(wave: Float[np.ndarray, " samples"], sample_rate: int) -> bytes:
@@ -91,12 +94,28 @@ def _read_bytes(path: Path, name: str) -> bytes:
         raise _unreadable(name, error) from error
 
 
-def _decode(contents: bytes, name: str) -> tuple[Float[np.ndarray, "samples channels"], int]:
+def _decode(
+    contents: bytes, name: str, start: int = 0, stop: int | None = None
+) -> tuple[Float[np.ndarray, " samples"], int]:
+    """The mono waveform and its rate."""
+    file = io.BytesIO(contents)
     try:
-        return soundfile.read(io.BytesIO(contents), dtype="float32", always_2d=True)
+        channels, rate = soundfile.read(
+            file, start=start, stop=stop, dtype="float32", always_2d=True
+        )
     # A damaged header can claim more samples than memory holds.
     except (soundfile.LibsndfileError, MemoryError) as error:
         raise _not_audio(name, error) from error
+    wave = channels.mean(axis=1)
+    finite = np.isfinite(wave)
+    if not finite.all():
+        first = int(np.argmin(finite))
+        at = start + first
+        raise UserError(
+            f"{name}: sample {at} (at {at / rate:.3f} s) is {wave[first]}: "
+            "expected finite samples; export the recording again"
+        )
+    return wave, rate
 
 
 def _unreadable(name: str, error: OSError) -> UserError:

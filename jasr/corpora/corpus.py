@@ -67,6 +67,10 @@ class Corpus(abc.ABC):
         Raises UserError, naming the utterance, where its record cannot be read.
         """
 
+    def read_piece(self, index: int, start: int, stop: int) -> Float[np.ndarray, " samples"]:
+        """Samples start to stop of what `read` gives; fewer where it ends."""
+        return self.read(index)[start:stop]
+
     def __len__(self) -> int:
         return len(self.utterances)
 

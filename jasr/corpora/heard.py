@@ -76,8 +76,8 @@ class HeardCorpus(CorpusView):
         passes = self.whole.passes
         return None if passes is None else passes[self._rows[0]]
 
-    def read(self, index: int) -> Float[np.ndarray, " samples"]:
-        return self.whole.read(self._rows[0][index])
+    def index_in_whole(self, index: int) -> int:
+        return self._rows[0][index]
 
     @cached_property
     def _rows(self) -> tuple[list[int], list[Utterance]]:

@@ -45,8 +45,16 @@ class JoinedCorpus(Corpus):
         return [problem for part in self.parts for problem in part.problems]
 
     def read(self, index: int) -> Float[np.ndarray, " samples"]:
-        part = bisect_right(self._starts, index) - 1
-        return self.parts[part].read(index - self._starts[part])
+        part, place = self._part_of(index)
+        return part.read(place)
+
+    def read_piece(self, index: int, start: int, stop: int) -> Float[np.ndarray, " samples"]:
+        part, place = self._part_of(index)
+        return part.read_piece(place, start, stop)
+
+    def _part_of(self, index: int) -> tuple[Corpus, int]:
+        number = bisect_right(self._starts, index) - 1
+        return self.parts[number], index - self._starts[number]
 
     @cached_property
     def _starts(self) -> list[int]:

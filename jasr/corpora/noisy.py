@@ -33,3 +33,6 @@ class NoisyCorpus(CorpusView):
         random = np.random.default_rng(int.from_bytes(digest[:8], "little"))
         noise = generate_noise(len(wave), "pink", random)
         return add_noise(wave, noise, random.uniform(*self.snr_db))
+
+    def read_piece(self, index: int, start: int, stop: int) -> Float[np.ndarray, " samples"]:
+        return self.read(index)[start:stop]

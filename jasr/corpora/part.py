@@ -33,8 +33,8 @@ class PartOfCorpus(CorpusView):
         passes = self.whole.passes
         return None if passes is None else passes[self._start : self._start + len(self)]
 
-    def read(self, index: int) -> Float[np.ndarray, " samples"]:
-        return self.whole.read(self._start + index)
+    def index_in_whole(self, index: int) -> int:
+        return self._start + index
 
     @property
     def _start(self) -> int:

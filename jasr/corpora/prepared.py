@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float
 
-from jasr.audio.recording import read_recording
+from jasr.audio.recording import read_piece, read_recording
 from jasr.corpora.corpus import Corpus, Problem, Utterance
 from jasr.errors import UserError
 from jasr.files import read_json_lines, write_json_lines
@@ -50,8 +50,17 @@ class PreparedCorpus(Corpus):
         return [Problem(row["id"], row["reason"]) for row in rows if row["split"] == self.split]
 
     def read(self, index: int) -> Float[np.ndarray, " samples"]:
+        return read_recording(self._audio(index), self.sample_rate, name=self._place(index))
+
+    def read_piece(self, index: int, start: int, stop: int) -> Float[np.ndarray, " samples"]:
+        return read_piece(self._audio(index), start, stop, name=self._place(index))
+
+    def _place(self, index: int) -> str:
+        return f"record {index} of {self.folder}"
+
+    def _audio(self, index: int) -> bytes:
         try:
-            audio = self._records[index]["audio"]
+            audio: bytes = self._records[index]["audio"]
         # The reader's own errors are many, and have no common base below Exception.
         except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -59,7 +68,7 @@ class PreparedCorpus(Corpus):
                 f"utterance {self.utterances[index].id!r} of {self.folder}: "
                 f"its record is corrupt ({reason}); delete the folder and prepare it again"
             ) from error
-        return read_recording(audio, self.sample_rate, name=f"record {index} of {self.folder}")
+        return audio
 
     @cached_property
     def _records(self) -> Sequence[Mapping[str, Any]]:

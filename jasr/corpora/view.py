@@ -28,4 +28,11 @@ class CorpusView(Corpus):
         return self.whole.passes
 
     def read(self, index: int) -> Float[np.ndarray, " samples"]:
-        return self.whole.read(index)
+        return self.whole.read(self.index_in_whole(index))
+
+    def read_piece(self, index: int, start: int, stop: int) -> Float[np.ndarray, " samples"]:
+        return self.whole.read_piece(self.index_in_whole(index), start, stop)
+
+    def index_in_whole(self, index: int) -> int:
+        """Where the whole has the recording of utterance `index`."""
+        return index

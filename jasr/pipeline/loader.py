@@ -240,23 +240,30 @@ class _LoadRows:
         self, planned: PlannedBatch, row: int, problems: list[tuple[str, str]]
     ) -> Float[np.ndarray, " samples"]:
         """Audio of a row, no longer than planned; it depends on seed, epoch and piece alone."""
-        index = int(planned.indices[row])
-        wave = self.corpus.read(index)
-        rate = self.corpus.sample_rate
-        expected = indexed_samples(self.corpus.utterances[index], rate)
-        if abs(len(wave) - expected) > LENGTH_TOLERANCE_SECONDS * rate:
-            raise UserError(
-                f"its audio lasts {len(wave) / rate:.2f} s, but the corpus's index says "
-                f"{expected / rate:.2f} s: mend its duration, or prepare the corpus again"
-            )
-        start = planned.starts[row]
-        wave = wave[start : start + planned.lengths[row]]
+        index, start = int(planned.indices[row]), int(planned.starts[row])
+        wave = self._planned_wave(index, start, start + int(planned.lengths[row]))
         wave = change_speed(wave, float(planned.speeds[row]))[: planned.num_samples[row]]
         if self.augment is None:
             return wave
-        example = _example_id(index, int(start))
+        example = _example_id(index, start)
         random = np.random.default_rng([self.plan.seed, AUGMENT_STREAM, planned.epoch, example])
         return self.augment(wave, random, problems)
+
+    def _planned_wave(self, index: int, start: int, stop: int) -> Float[np.ndarray, " samples"]:
+        """Of a recording that is cut its piece alone is read."""
+        rate = self.corpus.sample_rate
+        expected = indexed_samples(self.corpus.utterances[index], rate)
+        if stop - start < expected:
+            wave, expected = self.corpus.read_piece(index, start, stop), stop
+        else:
+            wave = self.corpus.read(index)
+        ends = start + len(wave)
+        if abs(ends - expected) > LENGTH_TOLERANCE_SECONDS * rate:
+            raise UserError(
+                f"its audio lasts {ends / rate:.2f} s, but the corpus's index says "
+                f"{expected / rate:.2f} s: mend its duration, or prepare the corpus again"
+            )
+        return wave[: stop - start]
 
     def _targets(self, index: int) -> Mapping[str, list[int]]:
         """Without a text where an evaluation's transcript cannot be encoded."""

@@ -42,8 +42,8 @@ class AskedCorpus(CorpusView):
         passes = self.whole.passes
         return None if passes is None else passes[self._places]
 
-    def read(self, index: int) -> Float[np.ndarray, " samples"]:
-        return self.whole.read(self._places[index])
+    def index_in_whole(self, index: int) -> int:
+        return self._places[index]
 
     @cached_property
     def _places(self) -> list[int]:

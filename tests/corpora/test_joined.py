@@ -17,4 +17,5 @@ def test_joined_splits_stand_one_after_the_other(make_manifest, tmp_path):
     waves = [part.read(index) for part in parts for index in range(len(part))]
     for index, wave in enumerate(waves):
         np.testing.assert_array_equal(joined.read(index), wave)
+        np.testing.assert_array_equal(joined.read_piece(index, 5, 900), wave[5:900])
     assert joined.fingerprint != parts[0].fingerprint

@@ -16,6 +16,8 @@ import tensorflow_datasets as tfds
 
 from jasr.corpora.catalogue import open_corpus, prepare_corpus
 from jasr.corpora.manifest_file import ManifestCorpus
+from jasr.corpora.noisy import NoisyCorpus
+from jasr.corpora.part import PartOfCorpus
 from jasr.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +50,21 @@ def test_what_is_prepared_is_what_the_files_hold(make_manifest, tmp_path):
             assert utterance == expected
             assert utterance.labels == {"mood": "glad"}
             np.testing.assert_array_equal(corpus.read(index), wave)
+
+
+def test_a_piece_is_read_without_the_rest(make_manifest, tmp_path):
+    source = make_manifest({"train": 1})
+    random = np.random.default_rng(0)
+    length = 16_000 * 60
+    soundfile.write(source / "audio/train-0.flac", random.uniform(-0.5, 0.5, length), 16_000)
+    prepare_corpus(CONFIG, source, tmp_path)
+    corpus = open_corpus(CONFIG, "train", tmp_path)
+    under_noise = NoisyCorpus(corpus, (0.0, 10.0))
+    for start, stop in ((0, 100), (7, 4096), (500_001, 620_000), (length - 3, length + 9)):
+        for one in (corpus, PartOfCorpus(corpus, range(0, 100)), under_noise):
+            wave = one.read(0)
+            np.testing.assert_array_equal(one.read_piece(0, start, stop), wave[start:stop])
+    assert corpus.read_piece(0, length + 5, length + 9).size == 0
 
 
 def test_resamples_mixes_down_and_stores_16_bit_flac(make_manifest, tmp_path):

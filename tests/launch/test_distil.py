@@ -33,20 +33,25 @@ def teacher(tmp_path_factory, spoken):
 
 
 @pytest.fixture(scope="module")
-def student(teacher, spoken):
-    """Taught everything, and stopped once on the way."""
-    workdir = teacher.parent / "student"
+def taught(teacher, spoken):
+    """The flags of a student that is taught everything."""
     flags = (
         f"--config={EVERYTHING}",
+        ONE_SHAPE,
         f"--data_dir={spoken}",
         f"--config.teacher.workdir={teacher}",
-        "--config.teacher.parts=2",
     )
     launch("prepare", *flags)
+    return flags
+
+
+@pytest.fixture(scope="module")
+def student(teacher, taught):
+    """Stopped once on the way."""
+    workdir = teacher.parent / "student"
+    flags = (*taught, "--config.teacher.parts=2", f"--workdir={workdir}")
     for steps in (4, 8):
-        launch(
-            "train", *flags, ONE_SHAPE, f"--workdir={workdir}", f"--config.train.num_steps={steps}"
-        )
+        launch("train", *flags, f"--config.train.num_steps={steps}")
     return workdir
 
 
@@ -56,6 +61,19 @@ def test_every_kind_of_knowledge_is_a_term(student):
     for name in TERMS:
         assert all(np.isfinite(line[f"loss/{name}"]) for line in steps), name
         assert any(line[f"loss/{name}"] > 0 for line in steps), name
+
+
+def test_a_student_learns_alike_on_several_devices(student, taught, tmp_path):
+    """The teacher is split as well, and hears its rows undivided."""
+    flags = (*taught, "--config.train.num_steps=4", f"--workdir={tmp_path}")
+    launch("train", *flags, "--config.mesh.preset=fsdp", "--config.mesh.fsdp=4", devices=4)
+    alone, together = (
+        {line["step"]: line for line in metrics(workdir) if "loss" in line}
+        for workdir in (student, tmp_path)
+    )
+    for step in (2, 4):
+        for name in ("loss", *(f"loss/{term}" for term in sorted(TERMS))):
+            np.testing.assert_allclose(together[step][name], alone[step][name], 2e-4, err_msg=name)
 
 
 def test_the_student_stands_alone(student, teacher, tmp_path):
