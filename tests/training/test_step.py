@@ -1,16 +1,22 @@
 """The step: the same result however the batch is split, padded or composed."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 from tiny_training import Training, noise_batch
 
+from jasr.objectives.cross_entropy import CrossEntropy
+from jasr.objectives.ctc import CTC
+from jasr.objectives.objective import Objectives, Terms, Weighted
 from jasr.training.balancing.grad_norm import GradNorm
 from jasr.training.balancing.pcgrad import PCGrad
 from jasr.training.balancing.uncertainty import Uncertainty
-from jasr.types import Batch, Padded
+from jasr.types import Batch, Padded, Sum
 
 
 def gradients(training, batch, microbatches=1):
@@ -123,6 +129,31 @@ BALANCERS = {"uncertainty": Uncertainty(), "grad_norm": GradNorm(), "pcgrad": PC
 @pytest.fixture(scope="module", params=BALANCERS)
 def balanced(request):
     return Training(transformation=optax.sgd(1.0), balancer=BALANCERS[request.param])
+
+
+@dataclasses.dataclass(frozen=True)
+class WritesAndForgets:
+    """Cross-entropy, against CTC: its gradient pulls against that of CTC alone."""
+
+    def __call__(self, outputs, batch):
+        written, spelled = CrossEntropy()(outputs, batch).loss, CTC()(outputs, batch).loss
+        return Terms(Sum(written.value - 2 * spelled.value, written.count))
+
+
+def test_pcgrad_takes_conflict_out_of_a_step():
+    terms = {"ctc": Weighted(CTC(), 0.3), "other": Weighted(WritesAndForgets(), 0.7)}
+
+    def flat(names, balancer=None):
+        objective = Objectives({name: terms[name] for name in names})
+        training = Training(transformation=optax.sgd(1.0), objective=objective, balancer=balancer)
+        return ravel_pytree(gradients(training, noise_batch())[0])[0]
+
+    one, other = flat(["ctc"]), flat(["other"])
+    product = one @ other
+    assert product < 0
+    expected = one + other - product * (other / (other @ other) + one / (one @ one))
+    found = flat(terms, PCGrad())
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
 
 
 def test_a_balancer_weighs_whole_gradients(balanced, whole):

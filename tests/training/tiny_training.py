@@ -71,10 +71,12 @@ class Training:
         mesh=None,
         transformation=None,
         balancer=None,
+        objective=OBJECTIVE,
         **optimizer,
     ):
+        self.objective = objective
         self.balancer = balancer
-        self.balance = balancer.init(len(OBJECTIVE.terms)) if balancer else ()
+        self.balance = balancer.init(len(objective.terms)) if balancer else ()
         self.model, self.batch = tiny_model(), noise_batch()
         self.placement = Placement.from_config({"preset": preset, **(mesh or {})})
         self.initialize = initializer(self.model, self.batch)
@@ -107,7 +109,7 @@ class Training:
             functools.partial(
                 train_step,
                 model=self.model,
-                objective=OBJECTIVE,
+                objective=self.objective,
                 optimizer=self.optimizer,
                 balancer=self.balancer,
                 microbatches=microbatches,
