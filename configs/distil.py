@@ -15,7 +15,8 @@ Arguments: what is learned of the teacher, one or more of
                                                                         averaged parameters
 or scratch, nothing; the model's size, large (14 M parameters), small (3 M) or tiny (1 M, if none is
 given); half (half of the transcripts are not there: with scratch those recordings are not either,
-with sequence launch.label says what is said in them, and else they are learned from without);
+with sequence launch.label says what is said in them, and else they are learned from without, which
+logits and paths cannot);
 digits (the Free Spoken Digit Dataset instead of the embedded corpus); smoke (a minute
 on two cores). Half of what a student hears is under noise that its teacher does not hear.
 """
@@ -28,7 +29,10 @@ from ml_collections import ConfigDict
 from configs import fsdd, quickstart
 from configs.defaults import make_smoke, parse_argument, use_muon
 from configs.models import ctc_transformer
+from jasr.errors import UserError
 
+# Kinds of knowledge about a text that is given.
+NEED_TEXT = {"logits", "paths"}
 # Layers and width of the encoder, layers of the decoder.
 SIZES = {"large": (8, 288, 4), "small": (5, 192, 1), "tiny": (4, 112, 1)}
 
@@ -50,7 +54,13 @@ def get_config(arg: str = "all") -> ConfigDict:
             config.splits.untranscribed = "train[50%:]"
             config.data.needs_text = False
     if "scratch" not in words:
-        _add_teacher(config, _kinds(words))
+        kinds = _kinds(words)
+        if "half" in words and not set(kinds) - NEED_TEXT:
+            raise UserError(
+                f"config argument 'half' leaves {' and '.join(kinds)} nothing to learn from what "
+                f"nobody transcribed: add sequence, or a kind that needs no text, such as ctc"
+            )
+        _add_teacher(config, kinds)
     if "average" in words:
         config.teacher.average = True
         if config.clusters:

@@ -7,10 +7,20 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+Matrix = Float[np.ndarray, "things things"]
 
-def draw_matrices(
-    matrices: Mapping[str, tuple[Sequence[str], Float[np.ndarray, "things things"]]],
-) -> bytes:
+
+def named_rows(names: Sequence[str], values: Matrix) -> dict[str, dict[str, float | None]]:
+    """name -> name -> value, None where it is not known: what JSON can hold."""
+
+    def row(numbers: Float[np.ndarray, " things"]) -> dict[str, float | None]:
+        known = (number if np.isfinite(number) else None for number in numbers.tolist())
+        return dict(zip(names, known, strict=True))
+
+    return {name: row(numbers) for name, numbers in zip(names, values, strict=True)}
+
+
+def draw_matrices(matrices: Mapping[str, tuple[Sequence[str], Matrix]]) -> bytes:
     """A PNG; matrices: title -> (names, values from -1 to 1), each value written in its place."""
     width = sum(2 + 0.8 * len(names) for names, _ in matrices.values())
     height = 2 + 0.7 * max(len(names) for names, _ in matrices.values())

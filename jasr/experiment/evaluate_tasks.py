@@ -1,9 +1,9 @@
 """Every task of a trained model, scored.
 
-WORKDIR/eval/NAME/summary.json     each task's figures
+WORKDIR/eval/NAME/summary.json     each task's figures, and how the tasks relate
                   TASK.jsonl       label and answer of each utterance
                   TASK/            of a text: the report of its words
-                  tasks.png        how the tasks relate
+                  tasks.png        the same, drawn
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 from jasr.corpora.corpus import Corpus
 from jasr.corpora.joined import JoinedCorpus
 from jasr.errors import UserError
-from jasr.evaluation.matrices import draw_matrices
+from jasr.evaluation.matrices import draw_matrices, named_rows
 from jasr.evaluation.report import write_report
 from jasr.evaluation.scoring import score_utterance, summarize, write_evaluation
 from jasr.evaluation.task_scoring import Labelled, count_answers, label_answers, summarize_answers
@@ -73,15 +73,21 @@ def evaluate_tasks(
                 normalizer=task.normalizer,
                 title=f"{title}: {name}",
             )
-    summary = {"step": step, "tasks": figures, **kept_in(params)}
     rows = recognition.batches(JoinedCorpus(list(asked.values())))
     whole = dequantized(params)
-    matrices = {"gradients, cosines": gradient_cosines(recognition, whole, rows)}
+    cosines = {"gradients": gradient_cosines(recognition, whole, rows)}
     vectors = vector_cosines(recognition, whole)
     if vectors is not None:
-        matrices = {"task vectors, cosines": vectors, **matrices}
+        cosines = {"task vectors": vectors, **cosines}
+    summary = {
+        "step": step,
+        "tasks": figures,
+        "cosines": {of: named_rows(*matrix) for of, matrix in cosines.items()},
+        **kept_in(params),
+    }
     if hosts.is_first():
-        write_whole(folder / "tasks.png", draw_matrices(matrices))
+        titled = {f"{of}, cosines": matrix for of, matrix in cosines.items()}
+        write_whole(folder / "tasks.png", draw_matrices(titled))
         write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         _print(tasks, figures, folder)
     return summary

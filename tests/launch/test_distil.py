@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from launching import launch, metrics, refuse
 
+from configs import distil
+from jasr.errors import UserError
 from jasr.experiment.workdir import Meta
 from jasr.training.checkpoint import open_checkpoints
 
@@ -225,3 +227,11 @@ def test_a_teacher_that_cannot_teach_is_refused(flags, message, teacher, spoken,
         *given,
     )
     assert message in refused
+
+
+def test_what_nobody_transcribed_is_learned_from_or_refused():
+    with pytest.raises(UserError, match="'half' leaves logits and paths nothing to learn"):
+        distil.get_config("logits,paths,half")
+    config = distil.get_config("logits,sequence,half")
+    assert {"logits", "ctc"} <= set(config.objective)
+    assert config.splits.untranscribed == "train[50%:]"

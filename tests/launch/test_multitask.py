@@ -1,6 +1,7 @@
 """Several tasks in one model, by the real commands."""
 
 import collections
+import dataclasses
 import json
 
 import numpy as np
@@ -13,8 +14,11 @@ from configs import multitask
 from jasr.corpora.catalogue import open_corpus
 from jasr.errors import UserError
 from jasr.experiment.data import train_plan
+from jasr.experiment.task_relations import gradient_cosines
 from jasr.experiment.tasks import open_mixture
+from jasr.experiment.trained import load
 from jasr.experiment.workdir import Meta
+from jasr.tasks.asked import AskedCorpus
 from jasr.tasks.targets import NoTargets
 from jasr.training.checkpoint import open_checkpoints
 
@@ -61,6 +65,36 @@ def test_one_compilation_whatever_the_mixture(trained):
     last = metrics(trained)[-1]
     for figure in ("transcript/wer", "roles/f1", "tags/f1", "speaker/accuracy", "error"):
         assert f"validation/{figure}" in last
+
+
+@pytest.mark.usefixtures("evaluated")
+def test_how_tasks_relate_is_said_in_numbers(trained):
+    summary = json.loads((trained / "eval" / "test" / "summary.json").read_text())
+    assert set(summary["cosines"]["gradients"]) == {"ctc", "tagged_words", *TASKS}
+    recognition, params, _ = load(str(trained), "best", None)
+    vectors = np.concatenate(
+        [params[side]["vectors"] for side in ("encoder_tasks", "decoder_tasks")], axis=1
+    )
+    for one, a in zip(recognition.meta.config["tasks"], vectors, strict=True):
+        for other, b in zip(recognition.meta.config["tasks"], vectors, strict=True):
+            expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+            found = summary["cosines"]["task vectors"][one][other]
+            assert found == pytest.approx(expected, abs=1e-4)
+
+
+def test_terms_that_ask_for_the_same_pull_the_same_way(trained):
+    recognition, params, _ = load(str(trained), "best", None)
+    config = recognition.meta.config
+    ctc = config["objective"]["ctc"]
+    twice = {**config, "objective": {"ctc": ctc, "again": {**ctc, "weight": 0.1}}}
+    recognition = dataclasses.replace(
+        recognition, meta=dataclasses.replace(recognition.meta, config=twice)
+    )
+    corpus = open_corpus(config["corpus"], "test", recognition.meta.data_dir)
+    rows = recognition.batches(AskedCorpus(corpus, "transcript", None))
+    names, cosines = gradient_cosines(recognition, params, rows)
+    assert names == ("ctc", "again")
+    np.testing.assert_allclose(cosines, np.ones((2, 2)), atol=1e-5)
 
 
 def test_every_task_is_scored(trained, evaluated):
