@@ -79,6 +79,7 @@ def summarize(
     decoding: str,
     step: int,
     seconds: float,
+    scored: str = "word",
 ) -> dict[str, Any]:
     """The figures of a set, as summary.json holds them.
 
@@ -89,6 +90,7 @@ def summarize(
     decoding:   name of the decoding method.
     step:       training step of the parameters.
     seconds:    wall time that recognition took.
+    scored:     what a "word" of the texts is.
 
     Raises UserError if there is no utterance.
     """
@@ -102,6 +104,7 @@ def summarize(
     characters = sum((score.characters for score in scores), zero)
     low, high = error_rate_interval([score.words for score in scores])
     return {
+        "scored": scored,
         "wer": float(words.rate),
         "wer_low": float(low),
         "wer_high": float(high),

@@ -181,6 +181,27 @@ def load_clusters(
         ) from None
 
 
+def predicted_clusters(
+    meta: Meta, data_dir: str | None
+) -> tuple[Clusters | None, Mapping[str, Any], Meta]:
+    """The clusters that the model predicts, if it does, what of them is frozen, and the meta that
+    says which they are.
+
+    Raises UserError where they are no longer those that the run began with.
+    """
+    if not meta.config["clusters"]:
+        return None, {}, meta
+    found, step, fingerprint = load_clusters(meta.config, data_dir)
+    clusters, variables = describe(meta.config, meta.statistics, step)
+    if meta.clusters not in ("", fingerprint):
+        raise UserError(
+            "the clusters are no longer those that this workdir was trained to predict: prepare "
+            "them from what they were, or give another --workdir"
+        )
+    frozen = {"clusters": {**variables, **found}}
+    return clusters, frozen, dataclasses.replace(meta, clusters=fingerprint)
+
+
 def _read(config: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], int | None, str]:
     try:
         content = path.read_bytes()

@@ -53,7 +53,7 @@ def evaluate_workdir(
     noise_db:   lowest and highest signal-to-noise ratio of noise to put over the recordings, in dB.
     weights:    "float32", or "int8" for what is left of them in eight bits.
     """
-    recognition, params, step = load(workdir, checkpoint, decoding)
+    recognition, params, step = load(workdir, checkpoint, decoding, data_dir)
     config = recognition.meta.config
     name = split if manifest is None else Path(manifest).resolve().parent.name
     if heard is not None:
@@ -75,7 +75,7 @@ def evaluate_workdir(
         if manifest is not None:
             corpus: Corpus = ManifestCorpus(Path(manifest), section["sample_rate"])
         else:
-            corpus = open_corpus(section, split, data_dir or recognition.meta.data_dir)
+            corpus = open_corpus(section, split, recognition.meta.data_dir)
         if noise_db:
             corpus = NoisyCorpus(corpus, snr_db)
         return HeardCorpus(corpus, Path(heard)) if heard else corpus
@@ -108,6 +108,7 @@ def evaluate_workdir(
         decoding=recognition.name,
         step=step,
         seconds=seconds,
+        scored=recognition.scored,
     )
     summary |= kept_in(params)
     pictures = pictures_of(recognition, dequantized(params), corpus, scores)
@@ -193,9 +194,9 @@ def _print(scores: Sequence[UtteranceScore], summary: Mapping[str, Any], folder:
         shown = scores[number]
         print(f"{shown.id}\n  reference   {shown.reference}\n  recognised  {shown.hypothesis}")
     print(
-        f"\nword error rate {100 * summary['wer']:.2f} % "
+        f"\n{summary['scored']} error rate {100 * summary['wer']:.2f} % "
         f"[{100 * summary['wer_low']:.2f}, {100 * summary['wer_high']:.2f}] "
-        f"on {summary['words']} words of {summary['utterances']} utterances "
+        f"on {summary['words']} {summary['scored']}s of {summary['utterances']} utterances "
         f"({summary['substitutions']} substitutions, {summary['deletions']} deletions, "
         f"{summary['insertions']} insertions); character error rate {100 * summary['cer']:.2f} %; "
         f"normaliser {summary['normalizer']}, {summary['decoding']}, step {summary['step']}\n"

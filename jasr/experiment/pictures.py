@@ -62,7 +62,9 @@ def _look(
 
     @functools.partial(jax.jit, out_shardings=recognition.placement.replicated)
     def look(params: Any, batch: Batch) -> Any:
-        outputs, looked = model.apply({"params": params}, batch, train=False, mutable="attention")
+        outputs, looked = model.apply(
+            recognition.variables(params), batch, train=False, mutable="attention"
+        )
         ctc = outputs.get("ctc")
         posteriors = None if ctc is None else Padded(jax.nn.softmax(ctc.values), ctc.mask)
         # [layers, B, heads, tokens, frames]: the last layer, its heads averaged.

@@ -6,19 +6,21 @@ from functools import partial
 from typing import Any
 
 import jax
+from flax import linen as nn
 
 from jasr.corpora.corpus import Corpus
 from jasr.decoding.hypotheses import Hypothesis
 from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
 from jasr.errors import UserError
 from jasr.evaluation.recognition import recognize
+from jasr.experiment.clusters import predicted_clusters
 from jasr.experiment.construct import construct_named
 from jasr.experiment.data import build_targets, empty_batch, eval_plan
-from jasr.experiment.model import build_recognizer
+from jasr.experiment.model import build_model, build_recognizer
 from jasr.experiment.tasks import tasks_of
 from jasr.experiment.workdir import Meta
+from jasr.models.adversarial.adversarial_speech import AdversarialSpeech
 from jasr.models.int8 import dequantized
-from jasr.models.recognizer import Recognizer
 from jasr.pipeline.loader import LoadedBatch, load_all
 from jasr.sharding.placement import Placement
 from jasr.text.normalizer import normalizer
@@ -41,11 +43,11 @@ def build_decoding(config: Mapping[str, Any], meta: Meta) -> Any:
     tokenizer, model = meta.tokenizer, meta.config["model"]
     assert tokenizer is not None, "the recogniser was built with one"
     if config["name"] == "ctc_greedy":
-        if not model["ctc"]:
+        if not model.get("ctc", True):
             raise UserError("config.decoding.name 'ctc_greedy' needs a CTC head: config.model.ctc")
         given = {"blank_id": tokenizer.blank_id}
     else:
-        if not model["decoder"]:
+        if not model.get("decoder"):
             raise UserError(
                 f"config.decoding.name {config['name']!r} needs a decoder, and this model has only "
                 f"a CTC head: use 'ctc_greedy'"
@@ -66,31 +68,39 @@ def build_decoding(config: Mapping[str, Any], meta: Meta) -> Any:
 class Recognition:
     """Recognises the utterances of a corpus with given parameters.
 
+    model:  a Recognizer, or an AdversarialSpeech, whose units are all that it knows of words.
     method: of `jasr.decoding`.
     read:   its hypotheses, best first -> the answer, a text if nothing else.
+    frozen: collections that the model reads beside its parameters.
     name:   of the search, as reports show it.
     """
 
     meta: Meta
-    model: Recognizer
+    model: Any
     placement: Placement
     method: Any
     read: Callable[[Sequence[Hypothesis]], Any]
+    frozen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def build(
         cls, meta: Meta, placement: Placement, decoding: Mapping[str, Any] | None = None
     ) -> "Recognition":
         """For what a checkpoint's meta describes; `decoding` replaces config.decoding."""
-        model = build_recognizer(
-            meta.config["model"], meta.tokenizer, meta.statistics, tasks_of(meta)
-        )
+        config = meta.config["model"]
+        frozen: Mapping[str, Any] = {}
+        if config["name"] == "adversarial_speech":
+            clusters, frozen, _ = predicted_clusters(meta, meta.data_dir)
+            model = build_model(config, meta.tokenizer, meta.statistics, clusters)
+        else:
+            model = build_recognizer(config, meta.tokenizer, meta.statistics, tasks_of(meta))
         return cls(
             meta=meta,
             model=model,
             placement=placement,
             method=build_decoding(decoding or meta.config["decoding"], meta),
             read=_read_text(meta),
+            frozen=frozen,
         )
 
     @property
@@ -103,8 +113,21 @@ class Recognition:
         return self.method.name
 
     @property
+    def scored(self) -> str:
+        """What errors are counted of: "word", or "unit"."""
+        return "unit" if isinstance(self.model, AdversarialSpeech) else "word"
+
+    @property
     def normalize(self) -> Callable[[str], str]:
-        return normalizer(self.meta.config["text"]["normalizer"])
+        """Of texts that are compared; units stand apart, as words do, and spaces are none."""
+        normalize = normalizer(self.meta.config["text"]["normalizer"])
+        if self.scored == "unit":
+            return lambda text: " ".join(normalize(text).replace(" ", ""))
+        return normalize
+
+    def variables(self, params: Any) -> dict[str, Any]:
+        """All that the model is applied with."""
+        return {"params": params, **self.frozen}
 
     def boxed_params(self) -> Any:
         """Shapes of the model's parameters, with their logical axes."""
@@ -119,7 +142,7 @@ class Recognition:
     def decode(self, params: Any, batch: Batch) -> Any:
         """params: those of `load`, or `quantized`."""
         with self.placement.active():
-            return _decode(self.method, self.model, params, batch)
+            return _decode(self.method, self.model, self.variables(params), batch)
 
     def place(self, batch: Batch) -> Batch:
         return self.placement.shard_batch(batch)
@@ -157,8 +180,8 @@ class Recognition:
 
 
 @partial(jax.jit, static_argnames=("method", "model"))
-def _decode(method: Any, model: Recognizer, params: Any, batch: Batch) -> Any:
-    return method(model, {"params": dequantized(params)}, batch)
+def _decode(method: Any, model: nn.Module, variables: dict[str, Any], batch: Batch) -> Any:
+    return method(model, {**variables, "params": dequantized(variables["params"])}, batch)
 
 
 def _read_text(meta: Meta) -> Callable[[Sequence[Hypothesis]], str]:

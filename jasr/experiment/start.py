@@ -11,7 +11,6 @@ from typing import Any
 
 from jasr.corpora.corpus import Corpus
 from jasr.errors import UserError
-from jasr.experiment.clusters import describe, load_clusters
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, build_tokenizer, statistics_of, train_plan
 from jasr.experiment.model import needs_text
@@ -20,7 +19,6 @@ from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
 from jasr.experiment.teachers import row_parts, teacher_tokenizer
 from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta
-from jasr.models.pretraining.clusters import Clusters
 from jasr.pipeline.plan import TrainPlan
 from jasr.sharding import hosts
 from jasr.sharding.placement import Placement
@@ -132,24 +130,3 @@ def warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
 
 def _other_training(init: Mapping[str, Any]) -> contextlib.closing[Checkpoints]:
     return contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir"))
-
-
-def predicted_clusters(
-    meta: Meta, data_dir: str | None
-) -> tuple[Clusters | None, Mapping[str, Any], Meta]:
-    """The clusters that the model predicts, if it does, what of them is frozen, and the meta that
-    says which they are.
-
-    Raises UserError where they are no longer those that the run began with.
-    """
-    if not meta.config["clusters"]:
-        return None, {}, meta
-    found, step, fingerprint = load_clusters(meta.config, data_dir)
-    clusters, variables = describe(meta.config, meta.statistics, step)
-    if meta.clusters not in ("", fingerprint):
-        raise UserError(
-            "the clusters are no longer those that this workdir was trained to predict: prepare "
-            "them from what they were, or give another --workdir"
-        )
-    frozen = {"clusters": {**variables, **found}}
-    return clusters, frozen, dataclasses.replace(meta, clusters=fingerprint)

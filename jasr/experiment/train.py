@@ -13,12 +13,13 @@ from ml_collections import ConfigDict
 
 from jasr.corpora.corpus import Corpus
 from jasr.experiment.adapt import adapt
+from jasr.experiment.clusters import predicted_clusters
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.evaluators.registry import build_evaluators
 from jasr.experiment.evaluators.run import Run
 from jasr.experiment.model import build_model
-from jasr.experiment.start import meta_and_plan, predicted_clusters, warm_parameters
+from jasr.experiment.start import meta_and_plan, warm_parameters
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import open_split, tasks_of
 from jasr.experiment.teachers import taught

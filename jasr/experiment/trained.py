@@ -25,15 +25,19 @@ from jasr.training.state import TrainState
 WEIGHTS = ("float32", "int8")
 
 
-def load(workdir: str, checkpoint: str, decoding: str | None) -> tuple[Recognition, Any, int]:
+def load(
+    workdir: str, checkpoint: str, decoding: str | None, data_dir: str | None = None
+) -> tuple[Recognition, Any, int]:
     """The recogniser of a workdir's checkpoint, its parameters and their step.
 
     decoding: NAME[:KEY=VALUE,...], instead of config.decoding.
+    data_dir: where prepared corpora lie now, if not where training found them.
     Raises UserError where there is no such checkpoint.
     """
     with contextlib.closing(open_checkpoints(workdir)) as checkpoints:
         step = checkpoints.find(checkpoint)
         meta = Meta.from_dict(checkpoints.read_meta(step))
+        meta = dataclasses.replace(meta, data_dir=data_dir or meta.data_dir)
         placement = _placement(meta.config["mesh"])
         recognition = Recognition.build(meta, placement, parse_decoding(decoding))
         return recognition, load_params(checkpoints, step, recognition), step

@@ -235,3 +235,14 @@ def test_unpaired_speech_and_text_are_learned_from(tmp_path):
     assert 0 < last["validation/unit_usage"] <= 1
     lines = [line for line in metrics(tmp_path) if "loss" in line]
     assert {f"loss/{name}" for name in ("generator", "discriminator", "diversity")} <= set(lines[0])
+    moved = (tmp_path / "data").rename(tmp_path / "moved")
+    printed = launch(
+        "evaluate",
+        f"--workdir={tmp_path}",
+        "--split=validation",
+        "--checkpoint=last",
+        f"--data_dir={moved}",
+    )
+    assert re.search(r"unit error rate [\d.]+ % \[.*\] on \d+ units of 8 utterances", printed)
+    summary = json.loads((tmp_path / "eval" / "validation" / "summary.json").read_text())
+    assert summary["wer"] == pytest.approx(last["validation/unit_error_rate"])

@@ -50,7 +50,7 @@ class AdversarialSpeech(nn.Module):
         """
         segments = self._segments(batch.audio)
         logits = self.generator(segments, train=train)
-        joined = pool_runs(logits, jnp.argmax(logits.values, axis=-1))
+        joined = self._joined(logits)
         fake = Padded(jax.nn.softmax(joined.values), joined.mask)
         key = self.make_rng("augment") if self.has_rng("augment") else jax.random.key(0)
         keys_B2 = jax.vmap(jax.random.split)(example_keys(key, batch))
@@ -65,6 +65,22 @@ class AdversarialSpeech(nn.Module):
             "smooth": Padded(change_BS, both),
             **{name: Padded(score[:, None], rows) for name, score in scores.items()},
         }
+
+    @property
+    def log_mel(self) -> Any:
+        """What its frames' features are made by."""
+        return self.clusters.describe.log_mel
+
+    def encode(self, batch: Batch) -> Padded:
+        """[B, S, features], the segments, as a search for units begins with them."""
+        return self._segments(batch.audio)
+
+    def ctc_logits(self, segments: Padded) -> Padded:
+        """[B, S, vocab], "generated"."""
+        return self._joined(self.generator(segments, train=False))
+
+    def _joined(self, logits: Padded) -> Padded:
+        return pool_runs(logits, jnp.argmax(logits.values, axis=-1))
 
     def _segments(self, audio: Padded) -> Padded:
         variables = read_collection(self, "clusters")

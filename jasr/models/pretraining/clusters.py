@@ -21,7 +21,10 @@ from jasr.types import Padded
 
 @runtime_checkable
 class Description(Protocol):
-    """What frames are clustered by; `num_features` of them."""
+    """What frames are clustered by; `num_features` of them, made of those of `log_mel`."""
+
+    @property
+    def log_mel(self) -> Callable[[Padded], Padded]: ...
 
     @property
     def num_features(self) -> int: ...
