@@ -8,6 +8,7 @@ from jasr.errors import UserError
 from jasr.evaluation.scoring import summarize, write_evaluation
 
 SUMMARY_KEYS = [
+    "scored",
     "wer", "wer_low", "wer_high", "cer", "words", "substitutions", "deletions", "insertions",
     "utterances", "normalizer", "decoding", "audio_seconds", "seconds", "step",
 ]  # fmt: skip
