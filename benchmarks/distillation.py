@@ -30,6 +30,7 @@ HALF_KINDS = tuple(f"sequence+{kind}" if kind in distil.NEED_TEXT else kind for 
 flags.DEFINE_string("runs", "runs/distillation", "Where the trainings' folders lie.")
 flags.DEFINE_list("kinds", None, "What is learned of the teacher, joined by +; each kind if none.")
 flags.DEFINE_list("sizes", "small,tiny", "Of the students.")
+flags.DEFINE_string("lessons", "", "What launch.teach wrote of the teacher, for those it serves.")
 flags.DEFINE_bool("half", False, "Half of the transcripts are not there.")
 flags.DEFINE_bool("started", False, "Students begin as their teacher's layers.")
 flags.DEFINE_bool("digits", False, "Spoken digits instead of the embedded corpus.")
@@ -57,6 +58,8 @@ def student(kind: str, size: str, seed: str) -> Run:
     flags, first = _flags(seed, FLAGS.num_steps), []
     if kind not in ("scratch", "sequence"):
         flags += (f"--config.teacher.workdir={teacher}",)
+        if FLAGS.lessons and "sequence" not in kind:
+            flags += (f"--config.teacher.lessons={Path(FLAGS.lessons).resolve()}",)
     if "codebook" in kind.split("+"):
         first.append(("launch.prepare", DATA))
     if "sequence" in kind:

@@ -5,6 +5,8 @@
                               --config.teacher.workdir=runs/teacher
     python -m launch.evaluate --workdir=runs/tiny --split=test --noise_db=0,10 --weights=int8
 
+Where several students learn of one teacher, let launch.teach run it once for all of them.
+
 Arguments: what is learned of the teacher, one or more of
 
     logits      its decoder's next token                    ctc         its CTC posteriors
@@ -97,6 +99,7 @@ def _add_teacher(config: ConfigDict, kinds: list[str]) -> None:
             "parts": 1,
             "dtype": "",
             "preset": "",
+            "lessons": "",
             "codebook": ConfigDict(),
         }
     )

@@ -69,12 +69,15 @@ class Batch:
     example_ids:  UInt[Array, "batch"], number of the utterance in its corpus split, or one of its
                   own for a piece of it further on. Random draws for an example are keyed by it, so
                   they do not depend on its batch-mates.
+    lessons:      name -> what teachers made of each row, computed before, Shaped[Array, "batch
+                  ..."] padded with zeros; empty where there are none.
     """
 
     audio: Padded
     targets: Mapping[str, Padded]
     example_mask: Any
     example_ids: Any
+    lessons: Mapping[str, Any] = struct.field(default_factory=dict)
 
 
 # What a model returns: "encoder", "ctc", "decoder", ... each with its mask.

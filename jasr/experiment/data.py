@@ -1,6 +1,7 @@
 """config.text and config.data: from a prepared corpus to a tokenizer, a plan and batches."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -143,10 +144,18 @@ def order(
     )
 
 
-def empty_batch(rows: int, *, samples: int, tokens: int, targets: Targets | None = None) -> Batch:
+def empty_batch(
+    rows: int,
+    *,
+    samples: int,
+    tokens: int,
+    targets: Targets | None = None,
+    lessons: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Batch:
     """A batch of padding alone; its shapes are what a model's initialisation needs.
 
     targets: those of the batch; "text" alone if none are given.
+    lessons: of its rows, empty.
     """
     targets = targets or NoTargets()
     sizes = {**dict.fromkeys(targets.sequences, tokens), **dict.fromkeys(targets.singles, 1)}
@@ -155,6 +164,7 @@ def empty_batch(rows: int, *, samples: int, tokens: int, targets: Targets | None
         targets={name: _padding(rows, size, np.int32) for name, size in sizes.items()},
         example_mask=np.zeros(rows, bool),
         example_ids=np.zeros(rows, np.uint32),
+        lessons=dict(lessons),
     )
 
 

@@ -49,6 +49,8 @@ class TeacherConfig:
     dtype:          "float32" or "bfloat16", if not the teachers' own.
     preset:         by which the teachers' parameters are split (config.mesh.preset), if not the
                     student's.
+    lessons:        a folder that launch.teach wrote: what the teachers make of the training's
+                    recordings, as they are without augmentation. The teachers are not run then.
     codebook:       of a head that predicts config.clusters, code_dim and temperature; empty for
                     none.
     """
@@ -62,6 +64,7 @@ class TeacherConfig:
     parts: int = 1
     dtype: str = ""
     preset: str = ""
+    lessons: str = ""
     codebook: Any = dataclasses.field(default_factory=dict)
 
     @property
@@ -95,6 +98,11 @@ class TeacherConfig:
             raise UserError(f"config.teacher.parts is {chosen.parts}: expected 1 or more")
         if chosen.shares_encoder:
             _encoder_must_be_frozen(config)
+        if chosen.lessons and (chosen.average or chosen.shares_encoder):
+            raise UserError(
+                "config.teacher.lessons holds what other models heard: it does not go with average "
+                "or shares_encoder, whose teachers read what the student makes"
+            )
         return chosen
 
 

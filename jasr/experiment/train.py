@@ -18,6 +18,7 @@ from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.evaluators.registry import build_evaluators
 from jasr.experiment.evaluators.run import Run
+from jasr.experiment.lessons import open_lessons
 from jasr.experiment.model import build_model
 from jasr.experiment.start import meta_and_plan, warm_parameters
 from jasr.experiment.step import TrainingStep
@@ -27,7 +28,7 @@ from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged
 from jasr.pipeline.augment import WaveformAugment
-from jasr.pipeline.loader import load_batches
+from jasr.pipeline.loader import LessonRows, load_batches
 from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
@@ -99,14 +100,17 @@ def _train(
         tokens=shortest.num_tokens,
         targets=targets,
     )
-    trained, params_of, learner = model, lambda params: params, None
+    trained, params_of, learner, lessons = model, lambda params: params, None, None
     if config["lora"]:
         trained, base, meta = adapt(model, meta, placement)
         frozen = {**frozen, "base": base}
         params_of = jax.jit(functools.partial(merged, trained, base))
     if config["teacher"]:
         trained, found, meta = taught(model, meta, placement, clusters)
-        frozen = {**frozen, "teacher": {name: one.load() for name, one in found.items()}}
+        if config["teacher"].get("lessons"):
+            lessons = open_lessons(config, corpus, plan, trained, found, meta)
+        else:
+            frozen = {**frozen, "teacher": {name: one.load() for name, one in found.items()}}
         learner = model
     frozen = {name: _on_devices(part, placement) for name, part in frozen.items()}
     step = TrainingStep.build(config, trained, first, placement, frozen, learner)
@@ -146,9 +150,10 @@ def _train(
         num_workers=config["data"]["num_workers"],
         augment=construct(WaveformAugment, config["data"]["augment"], "config.data.augment"),
         share=placement.row_share,
+        lessons=lessons,
     )
     if settings["precompile"]:
-        _precompile(step.compiled, state, plan, placement, targets)
+        _precompile(step.compiled, state, plan, placement, targets, lessons)
     loop = {key: value for key, value in settings.items() if key not in OTHERS_KEYS}
     preemption = Preemption()
     with preemption.watching():
@@ -181,16 +186,23 @@ def _on_devices(tree: Any, placement: Placement) -> Any:
 
 
 def _precompile(
-    step: Compiled, state: TrainState, plan: TrainPlan, placement: Placement, targets: Targets
+    step: Compiled,
+    state: TrainState,
+    plan: TrainPlan,
+    placement: Placement,
+    targets: Targets,
+    lessons: LessonRows | None,
 ) -> None:
     """Compiles the step for every bucket and says what memory each needs."""
     for bucket in plan.buckets:
         before = step.seconds
+        rows = bucket.batch_size // placement.row_share[1]
         batch = empty_batch(
-            bucket.batch_size // placement.row_share[1],
+            rows,
             samples=bucket.num_samples,
             tokens=bucket.num_tokens,
             targets=targets,
+            lessons=lessons.empty(bucket, rows) if lessons else {},
         )
         memory = Memory.of(step.program(state, step.place(batch)))
         hosts.say(

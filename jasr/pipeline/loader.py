@@ -8,9 +8,9 @@ depends on n alone, so where to go on is the only state there is.
 
 import gc
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
@@ -19,8 +19,10 @@ from jaxtyping import Bool, Float, Int
 
 from jasr.audio.waveform import change_speed
 from jasr.corpora.corpus import Corpus, Problem
+from jasr.corpora.lessons import Lessons
 from jasr.errors import UserError
 from jasr.pipeline.augment import WaveformAugment
+from jasr.pipeline.buckets import Bucket
 from jasr.pipeline.epoch import FILLER
 from jasr.pipeline.plan import EvalPlan, PlannedBatch, TrainPlan
 from jasr.pipeline.usable import indexed_samples
@@ -36,6 +38,8 @@ PIECES_APART = 2654435761
 LENGTH_TOLERANCE_SECONDS = 0.1
 # Keeps augmentation's draws apart from the plan's under one seed.
 AUGMENT_STREAM = 2
+# Arrays of a lesson whose second axis is layers.
+OF_LAYERS = ("states", "attention")
 # Smaller arrays come from workers through a pipe, larger ones in shared memory.
 MIN_SHARED_BYTES = 1 << 16
 
@@ -63,6 +67,43 @@ class LoadedBatch:
         return 1 - self.audio_seconds / self.padded_seconds
 
 
+class Room(NamedTuple):
+    """What a row holds of one array of a lesson, padding included."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class LessonRows:
+    """What teachers made of a corpus, as rows of batches.
+
+    rooms:  of each bucket, by name, those that are read.
+    layers: places, among the layers that were kept, of those that are.
+    """
+
+    lessons: Lessons
+    rooms: Mapping[Bucket, Mapping[str, Room]]
+    layers: tuple[int, ...]
+
+    def empty(self, bucket: Bucket, num_rows: int) -> dict[str, np.ndarray]:
+        """Arrays [num_rows, ...] of zeros."""
+        rooms = self.rooms[bucket]
+        return {name: np.zeros((num_rows, *room.shape), room.dtype) for name, room in rooms.items()}
+
+    def fill(self, arrays: Mapping[str, np.ndarray], row: int, index: int) -> None:
+        """Puts what is known of utterance `index` in its row."""
+        found = self.lessons.read(index, arrays)
+        for name, rows in arrays.items():
+            values = found[name][:, self.layers] if name in OF_LAYERS else found[name]
+            values = values[_within(rows.shape[1:])]
+            rows[row][_within(values.shape)] = values
+
+
+def _within(shape: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(size) for size in shape)
+
+
 def load_batches(
     corpus: Corpus,
     plan: TrainPlan | EvalPlan,
@@ -73,11 +114,12 @@ def load_batches(
     num_workers: int = 0,
     share: tuple[int, int] = (0, 1),
     augment: WaveformAugment | None = None,
+    lessons: LessonRows | None = None,
 ) -> Iterator[LoadedBatch]:
     """Batches of steps start_step ... stop_step - 1, the same whatever the number of workers.
 
     An utterance that cannot be read, or whose length is not what the index says, leaves a filler
-    row and a problem.
+    row and a problem; so does one without a lesson, where lessons are given.
     share: (n, of): the rows of every batch are cut into so many slices, and this is the n-th.
     num_workers: processes that load ahead; 0 loads in threads of this one.
     Raises UserError where the rows of a batch do not divide among the processes, and where the
@@ -95,7 +137,7 @@ def load_batches(
             f"noise corpus {noise.name!r} is at {noise.sample_rate} Hz, but corpus "
             f"{corpus.name!r} at {corpus.sample_rate} Hz: open both at one rate"
         )
-    load = _LoadRows(corpus, plan, targets, augment, share)
+    load = _LoadRows(corpus, plan, targets, augment, share, lessons)
     steps = grain.MapDataset.range(start_step, stop_step).map(load)
     ahead = _in_workers(steps, num_workers) if num_workers else _in_threads(steps)
     return _assembled(ahead, corpus.sample_rate)
@@ -171,6 +213,7 @@ def _assemble(rows: dict[str, Any], sample_rate: int) -> LoadedBatch:
             },
             example_mask=example_mask,
             example_ids=np.where(example_mask, rows["ids"], FILLER_ID).astype(np.uint32),
+            lessons={name: np.asarray(values) for name, values in rows["lessons"].items()},
         ),
         step=rows["step"],
         epoch=rows["epoch"],
@@ -193,6 +236,7 @@ class _LoadRows:
     targets: Targets
     augment: WaveformAugment | None
     share: tuple[int, int]
+    lessons: LessonRows | None
 
     def __call__(self, step: int) -> dict[str, Any]:
         planned = self.plan[step]
@@ -208,6 +252,7 @@ class _LoadRows:
         }
         targets = {name: np.zeros((num_rows, size), np.int32) for name, size in sizes.items()}
         lengths = {name: np.zeros(num_rows, np.int32) for name in sizes}
+        lessons = self.lessons.empty(bucket, num_rows) if self.lessons else {}
         problems: list[tuple[str, str]] = []
         for row in range(num_rows):
             planned_row = number * num_rows + row
@@ -216,6 +261,8 @@ class _LoadRows:
                 continue
             try:
                 wave = self._wave(planned, planned_row, problems)
+                if self.lessons:
+                    self.lessons.fill(lessons, row, index)
             except (UserError, OSError) as error:
                 problems.append((self.corpus.utterances[index].id, str(error)))
                 continue
@@ -233,6 +280,7 @@ class _LoadRows:
             "num_samples": num_samples,
             "targets": targets,
             "target_lengths": lengths,
+            "lessons": lessons,
             "problems": problems,
         }
 

@@ -78,6 +78,40 @@ def test_a_student_learns_alike_on_several_devices(student, taught, tmp_path):
             np.testing.assert_allclose(together[step][name], alone[step][name], 2e-4, err_msg=name)
 
 
+@pytest.fixture(scope="module")
+def lessons(teacher, taught):
+    """What the teacher makes of all that the student learns from."""
+    folder = teacher.parent / "lessons"
+    assert "lessons of 48 recordings" in launch("teach", *taught, f"--output={folder}")
+    return folder
+
+
+def test_lessons_that_were_kept_teach_as_the_teacher_does(student, taught, lessons, tmp_path):
+    kept = f"--config.teacher.lessons={lessons}"
+    flags = (*taught, kept, "--config.train.num_steps=4", "--config.data.num_workers=1")
+    launch("train", *flags, f"--workdir={tmp_path}")
+    heard, read = (
+        {line["step"]: line for line in metrics(workdir) if "loss" in line}
+        for workdir in (student, tmp_path)
+    )
+    for step in (2, 4):
+        for name in ("loss", *(f"loss/{term}" for term in sorted(TERMS))):
+            np.testing.assert_allclose(read[step][name], heard[step][name], 1e-3, err_msg=name)
+
+
+def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_path):
+    flags = (*taught, f"--config.teacher.lessons={lessons}", f"--workdir={tmp_path}")
+    for more, message in (
+        (("--config.splits.untranscribed=train[60%:]",), "is of other recordings or transcripts"),
+        (("--config.teacher.checkpoint=4",), "is of other teachers"),
+        (("--config.teacher.pairs=((1,1),)",), "lacks layer 1 of the teacher"),
+        (("--config.data.augment.speeds=(0.9,1.0)",), "recordings at their own speed"),
+        ((f"--config.teacher.lessons={teacher}",), "holds no lessons"),
+    ):
+        assert message in refuse("train", *flags, *more)
+    assert "is there already" in refuse("teach", *taught, f"--output={lessons}")
+
+
 def test_the_student_stands_alone(student, teacher, tmp_path):
     """No parameter of the teacher's is in its checkpoint, and the teacher is not needed again."""
     checkpoints = open_checkpoints(student)

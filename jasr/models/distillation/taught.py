@@ -15,15 +15,15 @@ from jaxtyping import Array, Float
 from jasr.errors import UserError
 from jasr.layers.collections import read_collection
 from jasr.layers.linear import Linear
+from jasr.models.distillation.recorded import recorded
 from jasr.models.distillation.teacher import (
     Lesson,
     Teacher,
     Wanted,
     at_same_times,
+    joint_lesson,
     lesson_of,
-    mixed,
     samples_per_frame,
-    taught_in_parts,
 )
 from jasr.models.pretraining.units import Units
 from jasr.models.recognizer import Recognizer
@@ -53,7 +53,8 @@ class Matching(nn.Module):
 class Taught(nn.Module):
     """Gives what the student gives, and what is to be learned beside it.
 
-    The teachers' parameters are the collection "teacher", by number; where there are none, the one
+    Where a batch brings lessons, they stand for the teachers, which are not run. Else the teachers'
+    parameters are the collection "teacher", by number; where there are none, the one
     teacher is the student of averaged parameters, the collection "average".
 
     student:        its parameters have here the paths that they have alone.
@@ -121,30 +122,31 @@ class Taught(nn.Module):
             outputs |= self._lessons(batch, outputs)
         return outputs
 
+    @property
+    def wanted(self) -> Wanted:
+        """What is looked at of the first teacher."""
+        return Wanted(tuple(layer for _, layer in self.pairs), self.attention)
+
     def _lessons(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Padded]:
         frames: Encoded = outputs["encoder"]
-        wanted = Wanted(tuple(layer for _, layer in self.pairs), self.attention)
-        lessons = [
-            taught_in_parts(
-                teacher,
-                self._params_of(number),
+        if batch.lessons:
+            lesson = recorded(batch.lessons, vocab_size=self.student.vocab_size)
+        else:
+            lesson = joint_lesson(
+                self.teachers,
+                self.weights,
+                [self._params_of(number) for number in range(len(self.teachers))],
                 batch,
-                # Layers are matched with the first teacher's alone.
-                wanted if number == 0 else Wanted(),
+                self.wanted,
                 parts=self.parts,
                 encoded=frames if self.shares_encoder else None,
             )
-            for number, teacher in enumerate(self.teachers)
-        ]
         taught = {
-            f"teacher/{name}": Padded(
-                mixed([lesson.logits[name] for lesson in lessons], self.weights),
-                outputs[name].mask,
-            )
-            for name in lessons[0].logits
-            if name in outputs and all(name in lesson.logits for lesson in lessons)
+            f"teacher/{name}": Padded(log_probs, outputs[name].mask)
+            for name, log_probs in lesson.logits.items()
+            if name in outputs
         }
-        return taught | self._layers_of(lessons[0], frames)
+        return taught | self._layers_of(lesson, frames)
 
     def _params_of(self, number: int) -> Any:
         given = read_collection(self, "teacher")

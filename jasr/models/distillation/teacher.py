@@ -160,6 +160,38 @@ def taught_in_parts(
     return jax.lax.stop_gradient(lesson)
 
 
+def joint_lesson(
+    teachers: Sequence[Teacher],
+    weights: Sequence[float],
+    params: Sequence[Any],
+    batch: Batch,
+    wanted: Wanted,
+    *,
+    parts: int = 1,
+    encoded: Encoded | None = None,
+) -> Lesson:
+    """What several teachers say together: the mean of their probabilities, as logarithms, of every
+    head that all of them have, and the layers of the first."""
+    lessons = [
+        taught_in_parts(
+            teacher,
+            own,
+            batch,
+            wanted if number == 0 else Wanted(),
+            parts=parts,
+            encoded=encoded,
+        )
+        for number, (teacher, own) in enumerate(zip(teachers, params, strict=True))
+    ]
+    first = lessons[0]
+    logits = {
+        name: mixed([lesson.logits[name] for lesson in lessons], weights)
+        for name in first.logits
+        if all(name in lesson.logits for lesson in lessons)
+    }
+    return Lesson(logits, first.states, first.attention)
+
+
 def mixed(
     logits: Sequence[Float[Array, "batch places vocab"]], weights: Sequence[float]
 ) -> Float[Array, "batch places vocab"]:
