@@ -48,12 +48,21 @@ class Lessons:
         return found
 
     def read(self, index: int, names: Iterable[str]) -> Arrays:
-        """Arrays of utterance `index` of the corpus; UserError where it has none."""
-        place = int(self._places[index])
-        if place < 0:
-            raise UserError(f"its teachers could not hear it when {self.folder} was written")
-        with np.load(io.BytesIO(self._records[place]), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
+        """Arrays of utterance `index` of the corpus; UserError where it has none, or is damaged."""
+        try:
+            place = int(self._places[index])
+            content = self._records[place] if place >= 0 else b""
+            if content:
+                with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                    return {name: arrays[name] for name in names}
+        # The readers' own errors are many, and have no common base below Exception.
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(
+                f"its lesson in {self.folder} is damaged ({reason}): delete the folder and run "
+                f"launch.teach again"
+            ) from error
+        raise UserError(f"its teachers could not hear it when {self.folder} was written")
 
     @cached_property
     def _places(self) -> np.ndarray:

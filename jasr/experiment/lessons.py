@@ -25,7 +25,8 @@ from jasr.experiment.workdir import Meta
 from jasr.models.distillation.recorded import record
 from jasr.models.distillation.taught import Taught
 from jasr.models.distillation.teacher import Wanted, joint_lesson, samples_per_frame
-from jasr.pipeline.loader import LessonRows, Room, load_all
+from jasr.pipeline.lesson_rows import LessonRows, Room
+from jasr.pipeline.loader import load_all
 from jasr.pipeline.plan import TrainPlan
 from jasr.sharding import hosts
 from jasr.sharding.placement import Placement

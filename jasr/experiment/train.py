@@ -28,7 +28,8 @@ from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged
 from jasr.pipeline.augment import WaveformAugment
-from jasr.pipeline.loader import LessonRows, load_batches
+from jasr.pipeline.lesson_rows import LessonRows
+from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts

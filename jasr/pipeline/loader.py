@@ -8,9 +8,9 @@ depends on n alone, so where to go on is the only state there is.
 
 import gc
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import grain
 import numpy as np
@@ -19,11 +19,10 @@ from jaxtyping import Bool, Float, Int
 
 from jasr.audio.waveform import change_speed
 from jasr.corpora.corpus import Corpus, Problem
-from jasr.corpora.lessons import Lessons
 from jasr.errors import UserError
 from jasr.pipeline.augment import WaveformAugment
-from jasr.pipeline.buckets import Bucket
 from jasr.pipeline.epoch import FILLER
+from jasr.pipeline.lesson_rows import LessonRows
 from jasr.pipeline.plan import EvalPlan, PlannedBatch, TrainPlan
 from jasr.pipeline.usable import indexed_samples
 from jasr.tasks.targets import Targets
@@ -38,8 +37,6 @@ PIECES_APART = 2654435761
 LENGTH_TOLERANCE_SECONDS = 0.1
 # Keeps augmentation's draws apart from the plan's under one seed.
 AUGMENT_STREAM = 2
-# Arrays of a lesson whose second axis is layers.
-OF_LAYERS = ("states", "attention")
 # Smaller arrays come from workers through a pipe, larger ones in shared memory.
 MIN_SHARED_BYTES = 1 << 16
 
@@ -65,43 +62,6 @@ class LoadedBatch:
     def padding_fraction(self) -> float:
         """Part of the rows' samples that is padding; 1 where every row only fills."""
         return 1 - self.audio_seconds / self.padded_seconds
-
-
-class Room(NamedTuple):
-    """What a row holds of one array of a lesson, padding included."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-
-@dataclass(frozen=True, eq=False)
-class LessonRows:
-    """What teachers made of a corpus, as rows of batches.
-
-    rooms:  of each bucket, by name, those that are read.
-    layers: places, among the layers that were kept, of those that are.
-    """
-
-    lessons: Lessons
-    rooms: Mapping[Bucket, Mapping[str, Room]]
-    layers: tuple[int, ...]
-
-    def empty(self, bucket: Bucket, num_rows: int) -> dict[str, np.ndarray]:
-        """Arrays [num_rows, ...] of zeros."""
-        rooms = self.rooms[bucket]
-        return {name: np.zeros((num_rows, *room.shape), room.dtype) for name, room in rooms.items()}
-
-    def fill(self, arrays: Mapping[str, np.ndarray], row: int, index: int) -> None:
-        """Puts what is known of utterance `index` in its row."""
-        found = self.lessons.read(index, arrays)
-        for name, rows in arrays.items():
-            values = found[name][:, self.layers] if name in OF_LAYERS else found[name]
-            values = values[_within(rows.shape[1:])]
-            rows[row][_within(values.shape)] = values
-
-
-def _within(shape: Sequence[int]) -> tuple[slice, ...]:
-    return tuple(slice(size) for size in shape)
 
 
 def load_batches(

@@ -43,3 +43,21 @@ def test_nothing_is_left_of_what_was_not_finished(tmp_path):
     (tmp_path / "kept").mkdir()
     with pytest.raises(UserError, match="is there already"):
         write_lessons(tmp_path / "kept", (), num_utterances=1, description={})
+
+
+def test_a_damaged_lesson_is_an_error_that_says_what_to_do(tmp_path):
+    rows = ((number, arrays(number)) for number in range(20))
+    write_lessons(tmp_path / "kept", rows, num_utterances=20, description={})
+    path = tmp_path / "kept" / "lessons.array_record"
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(content)
+    kept, failures = Lessons(tmp_path / "kept"), []
+    for number in range(20):
+        try:
+            kept.read(number, ("states",))
+        except UserError as error:
+            failures.append(str(error))
+    assert failures
+    assert all("run launch.teach again" in message for message in failures)

@@ -1,0 +1,50 @@
+"""Lessons of a corpus as rows of batches, cut and padded to the shapes of each bucket."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from jasr.corpora.lessons import Lessons
+from jasr.pipeline.buckets import Bucket
+
+# Arrays of a lesson whose second axis is layers.
+OF_LAYERS = ("states", "attention")
+
+
+class Room(NamedTuple):
+    """What a row holds of one array of a lesson, padding included."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@dataclass(frozen=True, eq=False)
+class LessonRows:
+    """What teachers made of a corpus, as rows of batches.
+
+    rooms:  of each bucket, by name, those that are read.
+    layers: places, among the layers that were kept, of those that are.
+    """
+
+    lessons: Lessons
+    rooms: Mapping[Bucket, Mapping[str, Room]]
+    layers: tuple[int, ...]
+
+    def empty(self, bucket: Bucket, num_rows: int) -> dict[str, np.ndarray]:
+        """Arrays [num_rows, ...] of zeros."""
+        rooms = self.rooms[bucket]
+        return {name: np.zeros((num_rows, *room.shape), room.dtype) for name, room in rooms.items()}
+
+    def fill(self, arrays: Mapping[str, np.ndarray], row: int, index: int) -> None:
+        """Puts what is known of utterance `index` in its row."""
+        found = self.lessons.read(index, arrays)
+        for name, rows in arrays.items():
+            values = found[name][:, self.layers] if name in OF_LAYERS else found[name]
+            values = values[_within(rows.shape[1:])]
+            rows[row][_within(values.shape)] = values
+
+
+def _within(shape: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(size) for size in shape)
