@@ -154,9 +154,9 @@ def _find_centroids(
     from sklearn.cluster import MiniBatchKMeans
 
     codebooks = []
-    for number in range(chosen.num_codebooks):
+    for number in tqdm(range(chosen.num_codebooks), desc="codebooks"):
         found = MiniBatchKMeans(
-            chosen.num_clusters, batch_size=10_000, n_init=5, random_state=chosen.seed + number
+            chosen.num_clusters, batch_size=4096, n_init=3, random_state=chosen.seed + number
         ).fit(left)
         codebooks.append(found.cluster_centers_.astype(np.float32))
         left = left - codebooks[-1][found.predict(left)]
