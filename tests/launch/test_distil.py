@@ -103,7 +103,7 @@ def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_pat
     flags = (*taught, f"--config.teacher.lessons={lessons}", f"--workdir={tmp_path}")
     for more, message in (
         (("--config.splits.untranscribed=train[60%:]",), "is of other recordings or transcripts"),
-        (("--config.teacher.checkpoint=4",), "is of other teachers"),
+        (("--config.teacher.checkpoint=6",), "is of other teachers"),
         (("--config.teacher.pairs=((1,1),)",), "lacks layer 1 of the teacher"),
         (("--config.data.augment.speeds=(0.9,1.0)",), "recordings at their own speed"),
         ((f"--config.teacher.lessons={teacher}",), "holds no lessons"),
