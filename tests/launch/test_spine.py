@@ -23,6 +23,7 @@ CORPUS = {
     "options": {"train_sentences": 48, "validation_sentences": 8, "test_sentences": 8},
 }
 SUMMARY_KEYS = {
+    "scored",
     "wer", "wer_low", "wer_high", "cer", "words", "substitutions", "deletions", "insertions",
     "utterances", "normalizer", "decoding", "audio_seconds", "seconds", "step",
     "weights", "parameter_bytes",
