@@ -48,8 +48,9 @@ class Run:
     scores: tuple[tuple[str, ...], ...] = (TEST,)
 
     def commands(self, runs: Path, data_dir: str) -> Iterator[tuple[str, ...]]:
-        """The command lines, first to last, of modules that `python -m` runs."""
-        workdir = runs / self.name
+        """The command lines, first to last, of modules that `python -m` runs; each has ended well
+        when the next is asked for."""
+        workdir, ready = runs / self.name, runs / f"{self.name}.ready"
 
         def command(module: str, *flags: str) -> tuple[str, ...]:
             placed = {"{runs}": str(runs), "{data_dir}": data_dir}
@@ -58,8 +59,9 @@ class Run:
             return (module, *flags)
 
         config = (f"--config={self.config}", *self.flags)
-        for module, *own in () if workdir.exists() else self.first:
+        for module, *own in () if ready.exists() else self.first:
             yield command(module, *config, *own)
+        ready.touch()
         yield command("launch.train", *config, DATA, f"--workdir={workdir}")
         for score in self.scores:
             yield command("launch.evaluate", f"--workdir={workdir}", DATA, *score)
