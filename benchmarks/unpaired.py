@@ -18,7 +18,7 @@ from benchmarks.runs import DATA, Run, carry_out, scores
 from benchmarks.tables import markdown, spread
 from configs import gan
 from jasr.corpora.catalogue import open_corpus
-from jasr.text.error_counts import ErrorCounts, count_word_errors
+from jasr.text.error_counts import count_word_errors
 from jasr.text.normalizer import normalizer
 
 FLAGS = flags.FLAGS
@@ -62,8 +62,7 @@ def chance(seed: int) -> float:
         count_word_errors(texts[one], texts[other])
         for one, other in zip(order, np.roll(order, 1), strict=True)
     ]
-    zero = ErrorCounts(substitutions=0, deletions=0, insertions=0, length=0)
-    return float(sum(counts, zero).rate)
+    return sum(one.errors for one in counts) / sum(one.length for one in counts)
 
 
 def table(runs: Path) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
+from jasr.evaluation.matrices import Matrix
 from jasr.experiment.objective import OF_A_TEACHER, build_objective
 from jasr.experiment.recognition import Recognition
 from jasr.pipeline.loader import LoadedBatch
@@ -17,7 +17,6 @@ from jasr.training.balancing.balancer import products_of
 from jasr.training.gradients import of_each_term
 from jasr.types import Batch
 
-Matrix = Float[np.ndarray, "things things"]
 # Batches whose gradients are compared.
 COMPARED = 4
 

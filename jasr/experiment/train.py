@@ -23,7 +23,7 @@ from jasr.experiment.model import build_model
 from jasr.experiment.start import meta_and_plan, warm_parameters
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import open_split, tasks_of
-from jasr.experiment.teachers import taught
+from jasr.experiment.teachers import TeacherConfig, taught
 from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged
@@ -108,7 +108,7 @@ def _train(
         params_of = jax.jit(functools.partial(merged, trained, base))
     if config["teacher"]:
         trained, found, meta = taught(model, meta, placement, clusters)
-        if config["teacher"].get("lessons"):
+        if TeacherConfig.parse(config).lessons:
             lessons = open_lessons(config, corpus, plan, trained, found, meta)
         else:
             frozen = {**frozen, "teacher": {name: one.load() for name, one in found.items()}}

@@ -65,17 +65,24 @@ def test_every_kind_of_knowledge_is_a_term(student):
         assert any(line[f"loss/{name}"] > 0 for line in steps), name
 
 
+def assert_same_losses(workdir, expected, tolerance):
+    """Of every term, in the first steps that both have logged; relative."""
+    found, wanted = (
+        {line["step"]: line for line in metrics(folder) if "loss" in line}
+        for folder in (workdir, expected)
+    )
+    for step in (2, 4):
+        for name in ("loss", *(f"loss/{term}" for term in sorted(TERMS))):
+            np.testing.assert_allclose(
+                found[step][name], wanted[step][name], tolerance, err_msg=name
+            )
+
+
 def test_a_student_learns_alike_on_several_devices(student, taught, tmp_path):
     """The teacher is split as well, and hears its rows undivided."""
     flags = (*taught, "--config.train.num_steps=4", f"--workdir={tmp_path}")
     launch("train", *flags, "--config.mesh.preset=fsdp", "--config.mesh.fsdp=4", devices=4)
-    alone, together = (
-        {line["step"]: line for line in metrics(workdir) if "loss" in line}
-        for workdir in (student, tmp_path)
-    )
-    for step in (2, 4):
-        for name in ("loss", *(f"loss/{term}" for term in sorted(TERMS))):
-            np.testing.assert_allclose(together[step][name], alone[step][name], 2e-4, err_msg=name)
+    assert_same_losses(tmp_path, student, 2e-4)
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +97,7 @@ def test_lessons_that_were_kept_teach_as_the_teacher_does(student, taught, lesso
     kept = f"--config.teacher.lessons={lessons}"
     flags = (*taught, kept, "--config.train.num_steps=4", "--config.data.num_workers=1")
     launch("train", *flags, f"--workdir={tmp_path}")
-    heard, read = (
-        {line["step"]: line for line in metrics(workdir) if "loss" in line}
-        for workdir in (student, tmp_path)
-    )
-    for step in (2, 4):
-        for name in ("loss", *(f"loss/{term}" for term in sorted(TERMS))):
-            np.testing.assert_allclose(read[step][name], heard[step][name], 1e-3, err_msg=name)
+    assert_same_losses(tmp_path, student, 1e-3)
 
 
 def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_path):
