@@ -19,7 +19,7 @@ from benchmarks.tables import markdown, spread
 from configs import gan
 from jasr.corpora.catalogue import open_corpus
 from jasr.text.error_counts import count_word_errors
-from jasr.text.normalizer import normalizer
+from jasr.text.normalizer import normalizer, units_apart
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", "runs/unpaired", "Where the trainings' folders lie.")
@@ -56,7 +56,7 @@ def chance(seed: int) -> float:
     config = gan.get_config("letters" if FLAGS.units == "letters" else "")
     normalize = normalizer(config.text.normalizer)
     utterances = open_corpus(config.corpus, "test", FLAGS.data_dir).utterances
-    texts = [" ".join(normalize(one.text or "").replace(" ", "")) for one in utterances]
+    texts = [units_apart(normalize(one.text or "")) for one in utterances]
     order = np.random.default_rng(seed).permutation(len(texts))
     counts = [
         count_word_errors(texts[one], texts[other])

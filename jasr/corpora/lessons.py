@@ -20,7 +20,7 @@ import numpy as np
 from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
-from jasr.errors import UserError
+from jasr.errors import UserError, first_line
 
 RECORDS, PLACES, DESCRIPTION = "lessons.array_record", "places.npy", "lessons.json"
 Arrays = dict[str, np.ndarray]
@@ -57,10 +57,9 @@ class Lessons:
                     return {name: arrays[name] for name in names}
         # The readers' own errors are many, and have no common base below Exception.
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
-                f"its lesson in {self.folder} is damaged ({reason}): delete the folder and run "
-                f"launch.teach again"
+                f"its lesson in {self.folder} is damaged ({first_line(error)}): delete the folder "
+                f"and run launch.teach again"
             ) from error
         raise UserError(f"its teachers could not hear it when {self.folder} was written")
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from jasr.audio.recording import read_piece, read_recording
 from jasr.corpora.corpus import Corpus, Problem, Utterance
-from jasr.errors import UserError
+from jasr.errors import UserError, first_line
 from jasr.files import read_json_lines, write_json_lines
 
 PROBLEMS_FILE = "problems.jsonl"
@@ -63,10 +63,10 @@ class PreparedCorpus(Corpus):
             audio: bytes = self._records[index]["audio"]
         # The reader's own errors are many, and have no common base below Exception.
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
                 f"utterance {self.utterances[index].id!r} of {self.folder}: "
-                f"its record is corrupt ({reason}); delete the folder and prepare it again"
+                f"its record is corrupt ({first_line(error)}); delete the folder and prepare it "
+                f"again"
             ) from error
         return audio
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from jasr.corpora.source import Recording, RecordingStream, Source, wav_bytes
-from jasr.errors import UserError
+from jasr.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,7 @@ def _examples(
 
 
 def _needs_tensorflow(folder: Path, error: ImportError) -> str:
-    return (
-        f"reading {folder} needs TensorFlow (pip install tensorflow): {str(error).splitlines()[0]}"
-    )
+    return f"reading {folder} needs TensorFlow (pip install tensorflow): {first_line(error)}"
 
 
 def _wave(samples: np.ndarray) -> np.ndarray:

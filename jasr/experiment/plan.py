@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jasr.corpora.corpus import Corpus
-from jasr.errors import UserError
+from jasr.errors import UserError, first_line
 from jasr.experiment.clusters import describe
 from jasr.experiment.data import empty_batch, needs_statistics, order
 from jasr.experiment.model import build_model, needs_text
@@ -240,7 +240,7 @@ def _planned(
     except jax.errors.JaxRuntimeError as error:
         raise UserError(
             f"a step of {title} is compiled, but XLA cannot write out what it made, so nothing can "
-            f"be counted ({str(error).splitlines()[0]}): choose another config.data.batch_seconds "
+            f"be counted ({first_line(error)}): choose another config.data.batch_seconds "
             f"or config.mesh"
         ) from error
     with placement.active():

@@ -23,7 +23,7 @@ from jasr.models.adversarial.adversarial_speech import AdversarialSpeech
 from jasr.models.int8 import dequantized
 from jasr.pipeline.loader import LoadedBatch, load_all
 from jasr.sharding.placement import Placement
-from jasr.text.normalizer import normalizer
+from jasr.text.normalizer import normalizer, units_apart
 from jasr.text.tokenizer import Tokenizer
 from jasr.training.state import abstract_params, initializer
 from jasr.types import Batch
@@ -122,7 +122,7 @@ class Recognition:
         """Of texts that are compared; units stand apart, as words do, and spaces are none."""
         normalize = normalizer(self.meta.config["text"]["normalizer"])
         if self.scored == "unit":
-            return lambda text: " ".join(normalize(text).replace(" ", ""))
+            return lambda text: units_apart(normalize(text))
         return normalize
 
     def variables(self, params: Any) -> dict[str, Any]:

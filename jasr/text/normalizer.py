@@ -48,3 +48,8 @@ _OUTER_APOSTROPHE = re.compile(r"(?<!\w)'|'(?!\w)")
 @cache
 def _separates(character: str) -> bool:
     return character != "'" and unicodedata.category(character)[0] in "PS"
+
+
+def units_apart(text: str) -> str:
+    """A text's characters one by one, as words stand; spaces are none of them."""
+    return " ".join(text.replace(" ", ""))
