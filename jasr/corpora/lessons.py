@@ -1,9 +1,9 @@
 """What teachers made of every utterance of a corpus: computed once, kept, and read one by one.
 
     FOLDER/
-        lessons.array_record   arrays by name, an utterance a record
-        places.npy             of each utterance of the corpus, its record; -1 where it has none
-        lessons.json           of what teachers and utterances they are
+        lessons.array_record   arrays by name, an utterance at one speed a record
+        places.npy             [speeds, utterances of the corpus], its record; -1 where it has none
+        lessons.json           of what speeds, teachers and utterances they are
 
 A folder of this name is complete: it appears by one rename when everything is in it.
 """
@@ -11,7 +11,7 @@ A folder of this name is complete: it appears by one rename when everything is i
 import io
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class Lessons:
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What `write_lessons` was told. Raises UserError where there are no lessons."""
+        """What `write_lessons` was told, "speeds" too. Raises UserError where there is nothing."""
         try:
             found: dict[str, Any] = json.loads((self.folder / DESCRIPTION).read_text())
         except (OSError, ValueError) as error:
@@ -47,10 +47,13 @@ class Lessons:
             ) from error
         return found
 
-    def read(self, index: int, names: Iterable[str]) -> Arrays:
-        """Arrays of utterance `index` of the corpus; UserError where it has none, or is damaged."""
+    def read(self, index: int, speed: float, names: Iterable[str]) -> Arrays:
+        """Arrays of utterance `index` of the corpus, so many times as fast as it was recorded.
+
+        Raises UserError where it has none, or is damaged.
+        """
         try:
-            place = int(self._places[index])
+            place = int(self._places[self._speeds[speed], index])
             content = self._records[place] if place >= 0 else b""
             if content:
                 with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -64,6 +67,10 @@ class Lessons:
         raise UserError(f"its teachers could not hear it when {self.folder} was written")
 
     @cached_property
+    def _speeds(self) -> dict[float, int]:
+        return {speed: place for place, speed in enumerate(self.description["speeds"])}
+
+    @cached_property
     def _places(self) -> np.ndarray:
         return np.load(self.folder / PLACES, allow_pickle=False)
 
@@ -74,12 +81,13 @@ class Lessons:
 
 def write_lessons(
     folder: Path,
-    lessons: Iterable[tuple[int, Arrays]],
+    lessons: Iterable[tuple[int, float, Arrays]],
     *,
     num_utterances: int,
+    speeds: Sequence[float],
     description: Mapping[str, Any],
 ) -> int:
-    """Writes the lessons of utterances, by their places in the corpus; returns how many.
+    """Writes lessons, by the utterances' places in the corpus and their speeds; returns how many.
 
     Raises UserError where the folder is there already, or cannot be written.
     """
@@ -87,19 +95,20 @@ def write_lessons(
         raise UserError(f"{folder} is there already: delete it, or give another folder")
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    places = np.full(num_utterances, -1, np.int64)
+    places = np.full((len(speeds), num_utterances), -1, np.int64)
     count = 0
     try:
         part.mkdir(parents=True)
         writer = ArrayRecordWriter(str(part / RECORDS), "group_size:1")
-        for index, arrays in lessons:
+        for index, speed, arrays in lessons:
             buffer = io.BytesIO()
             np.savez(buffer, allow_pickle=False, **arrays)
             writer.write(buffer.getvalue())
-            places[index], count = count, count + 1
+            places[speeds.index(speed), index], count = count, count + 1
         writer.close()
         np.save(part / PLACES, places)
-        (part / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+        described = {**description, "speeds": list(speeds)}
+        (part / DESCRIPTION).write_text(json.dumps(described, indent=2) + "\n")
         part.rename(folder)
     except OSError as error:
         raise UserError(

@@ -173,17 +173,30 @@ def _padding(rows: int, length: int, dtype: Any) -> Padded:
 
 
 def eval_plan(
-    config: Mapping[str, Any], corpus: Corpus, targets: Targets, *, multiple_of: int
+    config: Mapping[str, Any],
+    corpus: Corpus,
+    targets: Targets,
+    *,
+    multiple_of: int,
+    speeds: Sequence[float] = (1.0,),
 ) -> EvalPlan:
-    """Every utterance of a split once, in the shapes of config.evaluation."""
-    return in_order(config, select_all(corpus, targets), multiple_of=multiple_of)
+    """Every utterance of a split once, or at each speed, in the shapes of config.evaluation."""
+    selection = select_all(corpus, targets)
+    return in_order(config, selection, multiple_of=multiple_of, speeds=speeds)
 
 
-def in_order(config: Mapping[str, Any], selection: Selection, *, multiple_of: int) -> EvalPlan:
-    """All of a selection once, in the shapes of config.evaluation."""
+def in_order(
+    config: Mapping[str, Any],
+    selection: Selection,
+    *,
+    multiple_of: int,
+    speeds: Sequence[float] = (1.0,),
+) -> EvalPlan:
+    """All of a selection once, or at each speed, in the shapes of config.evaluation."""
     return EvalPlan(
         selection,
         batch_seconds=config["batch_seconds"],
         num_buckets=config["num_buckets"],
         multiple_of=multiple_of,
+        speeds=speeds,
     )

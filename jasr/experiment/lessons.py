@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 from tqdm import tqdm
 
 from jasr.corpora.corpus import Corpus, Problem
@@ -63,18 +64,21 @@ def write_lessons_of(
         out_shardings=placement.replicated,
     )
     targets = build_targets(meta)
-    plan = eval_plan(config["evaluation"], corpus, targets, multiple_of=placement.row_shards)
+    speeds = _speeds(config)
+    plan = eval_plan(
+        config["evaluation"], corpus, targets, multiple_of=placement.row_shards, speeds=speeds
+    )
     problems: list[Problem] = []
     distance = samples_per_frame(model.teachers[0])
 
-    def lessons() -> Iterator[tuple[int, Arrays]]:
+    def lessons() -> Iterator[tuple[int, float, Arrays]]:
         batches = load_all(corpus, plan, targets, share=placement.row_share)
         for loaded in tqdm(batches, total=len(plan), unit="batch", disable=not hosts.is_first()):
             problems.extend(loaded.problems)
             batch = placement.shard_batch(loaded.batch)
             with placement.active():
                 kept = jax.device_get(make(params, batch))
-            yield from _rows(kept, batch, distance)
+            yield from _rows(kept, batch, plan[loaded.step].speeds, distance)
 
     description = _description(config, corpus, model, meta, top_k)
     if not hosts.is_first():
@@ -82,10 +86,20 @@ def write_lessons_of(
             pass
         return
     folder = Path(output)
-    count = write_lessons(folder, lessons(), num_utterances=len(corpus), description=description)
+    count = write_lessons(
+        folder, lessons(), num_utterances=len(corpus), speeds=speeds, description=description
+    )
     size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
     left_out = f"; {len(problems)} could not be read, {problems[0].id} first" if problems else ""
-    hosts.say(f"wrote {output}: lessons of {count} recordings, {size:.1f} MB{left_out}")
+    hosts.say(
+        f"wrote {output}: {count} lessons, of recordings at speed {', '.join(map(str, speeds))}, "
+        f"{size:.1f} MB{left_out}"
+    )
+
+
+def _speeds(config: Mapping[str, Any]) -> list[float]:
+    """At which a training hears its recordings; their own too, which what is long keeps."""
+    return sorted({1.0, *map(float, config["data"]["augment"]["speeds"])})
 
 
 def open_lessons(
@@ -111,17 +125,13 @@ def open_lessons(
                 f"launch.teach with its config"
             )
     lacking = [f"layer {layer}" for layer in wanted["layers"] if layer not in there["layers"]]
+    lacking += [f"speed {speed}" for speed in _speeds(config) if speed not in there["speeds"]]
     if model.attention and not there["attention"]:
         lacking.append("attention")
     if lacking:
         raise UserError(
-            f"config.teacher.lessons {folder} lacks {', '.join(lacking)} of the teacher: run "
-            f"launch.teach with this training's config"
-        )
-    if set(config["data"]["augment"]["speeds"]) != {1.0}:
-        raise UserError(
-            "config.teacher.lessons is of recordings at their own speed: set "
-            "config.data.augment.speeds to (1.0,), or run the teachers (config.teacher.lessons='')"
+            f"config.teacher.lessons {folder} lacks {', '.join(lacking)}: run launch.teach with "
+            f"this training's config"
         )
     shapes = [one.shapes for one in found.values()]
     make = functools.partial(_make, model, model.wanted, top_k=there["top_k"])
@@ -143,7 +153,9 @@ def _make(model: Taught, wanted: Wanted, params: Any, batch: Batch, *, top_k: in
     return record(lesson, top_k=top_k)
 
 
-def _rows(kept: Arrays, batch: Batch, distance: int) -> Iterator[tuple[int, Arrays]]:
+def _rows(
+    kept: Arrays, batch: Batch, speeds: Float[np.ndarray, " batch"], distance: int
+) -> Iterator[tuple[int, float, Arrays]]:
     """What is real of each row: its frames, and two more, with which its last may be matched; its
     tokens and their end."""
     ids, is_real = hosts.whole(batch.example_ids), hosts.whole(batch.example_mask)
@@ -156,7 +168,7 @@ def _rows(kept: Arrays, batch: Batch, distance: int) -> Iterator[tuple[int, Arra
             own[name] = values[row, :places]
             if name == "attention":
                 own[name] = own[name][..., :places]
-        yield int(ids[row]), own
+        yield int(ids[row]), float(speeds[row]), own
 
 
 def _description(

@@ -37,9 +37,9 @@ class LessonRows:
         rooms = self.rooms[bucket]
         return {name: np.zeros((num_rows, *room.shape), room.dtype) for name, room in rooms.items()}
 
-    def fill(self, arrays: Mapping[str, np.ndarray], row: int, index: int) -> None:
-        """Puts what is known of utterance `index` in its row."""
-        found = self.lessons.read(index, arrays)
+    def fill(self, arrays: Mapping[str, np.ndarray], row: int, index: int, speed: float) -> None:
+        """Puts what is known of utterance `index` at this speed in its row."""
+        found = self.lessons.read(index, speed, arrays)
         for name, rows in arrays.items():
             values = found[name][:, self.layers] if name in OF_LAYERS else found[name]
             values = values[_within(rows.shape[1:])]

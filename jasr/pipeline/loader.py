@@ -222,7 +222,8 @@ class _LoadRows:
             try:
                 wave = self._wave(planned, planned_row, problems)
                 if self.lessons:
-                    self.lessons.fill(lessons, row, index)
+                    speed = float(planned.speeds[planned_row])
+                    self.lessons.fill(lessons, row, index, speed)
             except (UserError, OSError) as error:
                 problems.append((self.corpus.utterances[index].id, str(error)))
                 continue

@@ -139,7 +139,7 @@ class TrainPlan:
         """
         original = self.selection.num_samples[rows]
         speeds = self.speeds[(self._first_speed[rows] + epoch) % len(self.speeds)]
-        num_samples = np.ceil(original / speeds).astype(np.int64)
+        num_samples = _sped_up(original, speeds)
         too_long = num_samples > self._longest
         return np.where(too_long, original, num_samples), np.where(too_long, 1.0, speeds)
 
@@ -153,6 +153,7 @@ def _shuffled_epoch(plan: TrainPlan, epoch: int) -> Epoch:
 class EvalPlan:
     """Every utterance exactly once, longest batches first; a sequence of PlannedBatch.
 
+    speeds: once at each of these, where that makes it no longer than the longest utterance.
     batch_seconds, num_buckets, multiple_of: see `choose_buckets`.
     seed: of the noise, where an evaluation adds some; the order is always the same.
     """
@@ -165,19 +166,25 @@ class EvalPlan:
         num_buckets: int = 12,
         multiple_of: int = 1,
         seed: int = 0,
+        speeds: Sequence[float] = (1.0,),
     ):
         self.selection = selection
         self.seed = seed
+        rows = np.repeat(np.arange(len(selection)), len(speeds))
+        factors = np.tile(np.asarray(speeds, np.float64), len(selection))
+        num_samples = _sped_up(selection.num_samples[rows], factors)
+        kept = num_samples <= selection.num_samples.max()
+        self._rows, self._speeds, self._num_samples = rows[kept], factors[kept], num_samples[kept]
         self.buckets = choose_buckets(
-            selection.num_samples,
-            selection.num_tokens,
+            self._num_samples,
+            selection.num_tokens[self._rows],
             count=num_buckets,
             batch_seconds=batch_seconds,
             sample_rate=selection.sample_rate,
             multiple_of=multiple_of,
         )
-        order = np.argsort(selection.num_samples, kind="stable")
-        self._epoch = cut_epoch(order, selection.num_samples, self.buckets)
+        order = np.argsort(self._num_samples, kind="stable")
+        self._epoch = cut_epoch(order, self._num_samples, self.buckets)
 
     def __len__(self) -> int:
         return len(self._epoch)
@@ -185,9 +192,16 @@ class EvalPlan:
     def __getitem__(self, step: int) -> PlannedBatch:
         if not 0 <= step < len(self):
             raise IndexError(f"step {step} of a plan of {len(self)} batches")
-        bucket, rows = self._epoch.batch(len(self) - 1 - step)
-        num_samples, speeds = self.selection.num_samples[rows], np.ones(len(rows))
+        bucket, places = self._epoch.batch(len(self) - 1 - step)
+        rows = np.where(places == FILLER, FILLER, self._rows[places])
+        num_samples, speeds = self._num_samples[places], self._speeds[places]
         return _planned_batch(bucket, 0, rows, self.selection, num_samples, speeds)
+
+
+def _sped_up(
+    num_samples: Int[np.ndarray, " rows"], speeds: Float[np.ndarray, " rows"]
+) -> Int[np.ndarray, " rows"]:
+    return np.ceil(num_samples / speeds).astype(np.int64)
 
 
 def _eighths(

@@ -175,6 +175,28 @@ def test_evaluation_covers_each_utterance_once_longest_first():
     assert all(batch.bucket.batch_size % 4 == 0 for batch in batches)
 
 
+def test_evaluation_at_several_speeds_covers_each_utterance_at_each():
+    selection = selection_of(101)
+    batches = list(EvalPlan(selection, batch_seconds=160.0, speeds=(0.5, 1.0, 2.0)))
+    found = [
+        (index, speed, samples)
+        for batch in batches
+        for index, speed, samples in zip(
+            batch.indices, batch.speeds, batch.num_samples, strict=True
+        )
+        if index != FILLER
+    ]
+    longest = selection.num_samples.max()
+    wanted = [
+        (index, speed, np.ceil(samples / speed))
+        for index, samples in zip(selection.indices, selection.num_samples, strict=True)
+        for speed in (0.5, 1.0, 2.0)
+        if samples / speed <= longest
+    ]
+    assert 101 * 2 < len(wanted) < 101 * 3
+    assert sorted(found) == sorted(wanted)
+
+
 def test_batches_keep_the_budget_and_divide_among_devices():
     selection = selection_of(1000)
     for bucket in train_plan(selection, multiple_of=8, batch_seconds=320.0).buckets:
