@@ -56,7 +56,7 @@ def experiment() -> Iterator[Run]:
 def student(kind: str, size: str, seed: str) -> Run:
     name, teacher = _name(kind, size, seed), f"{{runs}}/{_teacher()}"
     flags, first = _flags(seed, FLAGS.num_steps), []
-    if kind not in ("scratch", "sequence"):
+    if kind not in ("scratch", "sequence", "average"):
         flags += (f"--config.teacher.workdir={teacher}",)
         if FLAGS.lessons and "sequence" not in kind:
             flags += (f"--config.teacher.lessons={Path(FLAGS.lessons).resolve()}",)

@@ -6,11 +6,13 @@ off go on where they were, so the same command finishes what a lost machine bega
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from absl import flags
@@ -75,19 +77,35 @@ def carry_out(experiment: Iterable[Run], table: Callable[[Path], str], *, runs: 
 
 
 def finish(experiment: Sequence[Run], runs: Path, *, data_dir: str, jobs: int) -> None:
-    """Makes all that are not made yet, so many at a time.
+    """Makes all that are not made yet, so many at a time, each on cores of its own.
 
     One that fails, and those that start from it, are left; UserError names their logs at the end.
     """
     runs.mkdir(parents=True, exist_ok=True)
     begun: dict[str, Future[None]] = {}
-    with ThreadPoolExecutor(jobs) as pool:
+    shares: SimpleQueue[set[int]] = SimpleQueue()
+    for share in _shares(jobs):
+        shares.put(share)
+    with ThreadPoolExecutor(jobs, initializer=lambda: _keep_to(shares.get())) as pool:
         for run in experiment:
             before = [begun[name] for name in run.after]
             begun[run.name] = pool.submit(_finish_one, run, before, runs, data_dir)
         done = list(tqdm(as_completed(begun.values()), total=len(begun), unit="run"))
     if failures := {str(error) for future in done if (error := future.exception())}:
         raise UserError("; ".join(sorted(failures)))
+
+
+def _shares(jobs: int) -> Iterator[set[int]]:
+    """This process's cores, dealt out: trainings that share all of them wait for each other."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    for job in range(jobs):
+        yield set(cores[job::jobs] or cores)
+
+
+def _keep_to(cores: set[int]) -> None:
+    """This thread, and the processes that it starts."""
+    if cores:
+        os.sched_setaffinity(0, cores)
 
 
 def _finish_one(run: Run, before: Sequence[Future[None]], runs: Path, data_dir: str) -> None:

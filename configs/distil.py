@@ -5,6 +5,7 @@
                               --config.teacher.workdir=runs/teacher
     python -m launch.evaluate --workdir=runs/tiny --split=test --noise_db=0,10 --weights=int8
 
+What it hears in recordings, launch.label writes down first, for config.labels.path (sequence).
 Where several students learn of one teacher, let launch.teach run it once for all of them.
 
 Arguments: what is learned of the teacher, one or more of
@@ -23,7 +24,6 @@ digits (the Free Spoken Digit Dataset instead of the embedded corpus); smoke (a 
 on two cores). Half of what a student hears is under noise that its teacher does not hear.
 """
 
-from collections.abc import Callable
 from types import MappingProxyType
 
 from ml_collections import ConfigDict
@@ -33,6 +33,23 @@ from configs.defaults import make_smoke, parse_argument, use_muon
 from configs.models import ctc_transformer
 from jasr.errors import UserError
 
+# What is learned of the teacher: the name of a term of config.objective, and the term.
+TERMS: MappingProxyType[str, tuple[str, dict]] = MappingProxyType(
+    {
+        # Softer, a teacher that learned from smoothed labels says hardly more than that they were.
+        "logits": (
+            "logits",
+            {"name": "decoder_distillation", "temperature": 1.0, "weight": 1.0},
+        ),
+        "ctc": ("posteriors", {"name": "ctc_frame_distillation", "max_shift": 1, "weight": 2.0}),
+        "paths": ("paths", {"name": "ctc_path_distillation", "weight": 1.0}),
+        "hidden": ("hidden", {"name": "hidden_states", "weight": 0.5}),
+        "relations": ("relations", {"name": "frame_relations", "weight": 2.0}),
+        "attention": ("attention", {"name": "attention_maps", "weight": 0.5}),
+        "codebook": ("codebook", {"name": "codebook_prediction", "weight": 0.2}),
+    }
+)
+KINDS = (*TERMS, "sequence")
 # Kinds of knowledge about a text that is given.
 NEED_TEXT = {"logits", "paths"}
 # Layers and width of the encoder, layers of the decoder.
@@ -52,9 +69,6 @@ def get_config(arg: str = "all") -> ConfigDict:
     config.model.noise = ConfigDict({"probability": 0.5, "snr_db": (0.0, 20.0)})
     if "half" in words:
         config.splits.train = "train[:50%]"
-        if "scratch" not in words:
-            config.splits.untranscribed = "train[50%:]"
-            config.data.needs_text = False
     if "scratch" not in words:
         kinds = _kinds(words)
         if "half" in words and not set(kinds) - NEED_TEXT:
@@ -62,12 +76,12 @@ def get_config(arg: str = "all") -> ConfigDict:
                 f"config argument 'half' leaves {' and '.join(kinds)} nothing to learn from what "
                 f"nobody transcribed: add sequence, or a kind that needs no text, such as ctc"
             )
+        if "half" in words:
+            config.splits.untranscribed = "train[50%:]"
+            config.data.needs_text = "sequence" in kinds
         _add_teacher(config, kinds)
     if "average" in words:
         config.teacher.average = True
-        if config.clusters:
-            # Of another training, which config.teacher does not name.
-            config.clusters = ConfigDict({**config.clusters, "workdir": ""})
         config.optimizer.average = ConfigDict(
             {"decay": 0.99, "final_decay": 0.999, "decay_steps": 3000}
         )
@@ -106,11 +120,19 @@ def _add_teacher(config: ConfigDict, kinds: list[str]) -> None:
     # What only learning from a teacher needs.
     config.init.new = config.init.left = ("^matching/", "^codebook/")
     for kind in kinds:
-        KINDS[kind](config)
+        if kind in TERMS:
+            name, term = TERMS[kind]
+            config.objective[name] = ConfigDict(term)
+    if "sequence" in kinds and not config.splits.untranscribed:
+        config.splits.untranscribed = "train"
     if kinds == ["sequence"]:
-        # Beside what it hears nothing of the teacher is needed.
-        config.teacher = ConfigDict()
+        # It takes no more of the teacher than what it hears.
         config.text.tokenizer = "bpe"
+    if "codebook" in kinds:
+        config.teacher.codebook = ConfigDict({"code_dim": 64})
+        config.clusters = ConfigDict(
+            {"num_clusters": 256, "num_codebooks": 4, "by": "layer", "workdir": "", "layer": 6}
+        )
 
 
 def _digits() -> ConfigDict:
@@ -128,65 +150,3 @@ def _resize(config: ConfigDict, num_layers: int, embed_dim: int, decoder_layers:
     sizes = {"num_layers": num_layers, "embed_dim": embed_dim, "mlp_dim": 4 * embed_dim}
     config.model.encoder.update(sizes)
     quickstart.add_writer(config, num_layers=decoder_layers)
-
-
-def _logits(config: ConfigDict) -> None:
-    config.objective.logits = ConfigDict(
-        # Softer, a teacher that learned from smoothed labels says hardly more than that they were.
-        {"name": "decoder_distillation", "temperature": 1.0, "weight": 1.0}
-    )
-
-
-def _ctc(config: ConfigDict) -> None:
-    config.objective.posteriors = ConfigDict(
-        {"name": "ctc_frame_distillation", "max_shift": 1, "weight": 2.0}
-    )
-
-
-def _paths(config: ConfigDict) -> None:
-    config.objective.paths = ConfigDict({"name": "ctc_path_distillation", "weight": 1.0})
-
-
-def _sequence(config: ConfigDict) -> None:
-    if not config.splits.untranscribed:
-        config.splits.untranscribed = "train"
-
-
-def _hidden(config: ConfigDict) -> None:
-    config.objective.hidden = ConfigDict({"name": "hidden_states", "weight": 0.5})
-
-
-def _relations(config: ConfigDict) -> None:
-    config.objective.relations = ConfigDict({"name": "frame_relations", "weight": 2.0})
-
-
-def _attention(config: ConfigDict) -> None:
-    config.objective.attention = ConfigDict({"name": "attention_maps", "weight": 0.5})
-
-
-def _codebook(config: ConfigDict) -> None:
-    config.objective.codebook = ConfigDict({"name": "codebook_prediction", "weight": 0.2})
-    config.teacher.codebook = ConfigDict({"code_dim": 64})
-    config.clusters = ConfigDict(
-        {
-            "num_clusters": 256,
-            "num_codebooks": 4,
-            "by": "layer",
-            "workdir": config.teacher.get_ref("workdir"),
-            "layer": 6,
-        }
-    )
-
-
-KINDS: MappingProxyType[str, Callable[[ConfigDict], None]] = MappingProxyType(
-    {
-        "logits": _logits,
-        "ctc": _ctc,
-        "paths": _paths,
-        "hidden": _hidden,
-        "relations": _relations,
-        "attention": _attention,
-        "codebook": _codebook,
-        "sequence": _sequence,
-    }
-)

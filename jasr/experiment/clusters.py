@@ -41,7 +41,8 @@ class ClusterConfig:
     """What config.clusters says.
 
     by:          "cepstra", or "layer" of another training's encoder.
-    workdir, checkpoint, layer: of that training; layers are counted from 1.
+    workdir, checkpoint, layer: of that training, the first teacher if it is not given; layers are
+                 counted from 1.
     split: of the corpus, whose audio k-means sees; that which is trained on if empty.
     num_codebooks: each of what those before it leave over.
     sample_frames: how many frames, drawn from that audio.
@@ -60,12 +61,19 @@ class ClusterConfig:
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> "ClusterConfig":
         parsed = construct(cls, config["clusters"], "config.clusters")
+        teachers = config.get("teacher", {}).get("workdir", "")
+        if parsed.by == "layer" and not parsed.workdir and teachers:
+            first = teachers.split(",")[0].strip()
+            checkpoint = config["teacher"]["checkpoint"]
+            parsed = dataclasses.replace(parsed, workdir=first, checkpoint=checkpoint)
         if parsed.by not in DESCRIPTIONS:
             raise UserError(
                 f"config.clusters.by {parsed.by!r} is unknown: {nearest(parsed.by, DESCRIPTIONS)}"
             )
         if parsed.by == "layer" and not parsed.workdir:
-            raise UserError("config.clusters.by is 'layer': give config.clusters.workdir too")
+            raise UserError(
+                "config.clusters.by is 'layer': give config.clusters.workdir, or a teacher"
+            )
         return parsed
 
 
@@ -263,7 +271,7 @@ def _path(config: Mapping[str, Any], data_dir: str | None) -> Path:
     """Named after all that the clusters depend on."""
     model = config["model"]
     depends = {
-        "clusters": config["clusters"],
+        "clusters": dataclasses.asdict(ClusterConfig.parse(config)),
         "corpus": config["corpus"],
         "split": _split(config),
         "log_mel": model["log_mel"],

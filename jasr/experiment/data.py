@@ -173,16 +173,10 @@ def _padding(rows: int, length: int, dtype: Any) -> Padded:
 
 
 def eval_plan(
-    config: Mapping[str, Any],
-    corpus: Corpus,
-    targets: Targets,
-    *,
-    multiple_of: int,
-    speeds: Sequence[float] = (1.0,),
+    config: Mapping[str, Any], corpus: Corpus, targets: Targets, *, multiple_of: int
 ) -> EvalPlan:
-    """Every utterance of a split once, or at each speed, in the shapes of config.evaluation."""
-    selection = select_all(corpus, targets)
-    return in_order(config, selection, multiple_of=multiple_of, speeds=speeds)
+    """Every utterance of a split once, in the shapes of config.evaluation."""
+    return in_order(config, select_all(corpus, targets), multiple_of=multiple_of)
 
 
 def in_order(

@@ -16,7 +16,7 @@ from jasr.experiment.data import empty_batch, needs_statistics, order
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks
-from jasr.experiment.teachers import row_parts, taught, teacher_tokenizer
+from jasr.experiment.teachers import has_teacher, row_parts, taught, teacher_tokenizer
 from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import Meta
 from jasr.models.pretraining.clusters import Clusters
@@ -135,7 +135,7 @@ def plan_training(
     targets = TaskTargets(tasks, cast(Tokenizer, vocabulary), str) if tasks else NoTargets()
     first = _batch(plan.buckets[0], placement, targets)
     learner = None
-    if config["teacher"]:
+    if has_teacher(config):
         meta = Meta(config, tokenizer, statistics, plan="", rows=1, data_dir=None)
         learner, (model, found, _) = model, taught(model, meta, placement, clusters)
         frozen = {**frozen, "teacher": {name: one.shapes for name, one in found.items()}}

@@ -15,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct
 from jasr.experiment.model import build_encoder, build_log_mel
+from jasr.experiment.objective import OF_A_TEACHER
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.trained import load_params
 from jasr.experiment.workdir import Meta
@@ -27,8 +28,12 @@ from jasr.sharding import hosts
 from jasr.sharding.placement import Placement
 from jasr.sharding.presets import PRESETS
 from jasr.training.checkpoint import open_checkpoints
+from jasr.training.state import abstract_params, initializer
+from jasr.types import Padded
 
 DTYPES = ("", "float32", "bfloat16")
+# Objectives of layers of the student and of the teacher that are matched.
+OF_LAYERS = {"hidden_states", "frame_relations", "attention_maps"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +45,9 @@ class TeacherConfig:
     weights:        of each in that mean; all alike if there are none.
     average:        the teacher is the student itself, of averaged parameters
                     (config.optimizer.average).
-    pairs:          layers of the student and of the first teacher to match, counted from 1; if
-                    there are none, every layer of the student with one of the teacher's, evenly
-                    spaced.
+    pairs:          layers of the student and of the first teacher to match, counted from 1, where
+                    an objective does; if there are none, every layer of the student with one of the
+                    teacher's, evenly spaced.
     shares_encoder: the student's encoder is the teacher's, and frozen: it is gone through once, and
                     the teacher reads what the student does. config.init is to have put it there.
     parts:          in which the teachers go through a batch, one after the other.
@@ -50,7 +55,8 @@ class TeacherConfig:
     preset:         by which the teachers' parameters are split (config.mesh.preset), if not the
                     student's.
     lessons:        a folder that launch.teach wrote: what the teachers make of the training's
-                    recordings, as they are without augmentation. The teachers are not run then.
+                    recordings at each of its speeds, without other augmentation, and their codes.
+                    The teachers are not run then.
     codebook:       of a head that predicts config.clusters, code_dim and temperature; empty for
                     none.
     """
@@ -131,6 +137,11 @@ class Found:
         )
 
 
+def has_teacher(config: Mapping[str, Any]) -> bool:
+    """Whether an objective learns from a teacher."""
+    return any(part.get("name") in OF_A_TEACHER for part in config["objective"].values())
+
+
 def row_parts(config: Mapping[str, Any]) -> int:
     """In how many equal parts a batch's rows must be divisible: microbatches, and the teachers'."""
     return int(config["train"]["microbatches"]) * teacher_parts(config)
@@ -138,17 +149,17 @@ def row_parts(config: Mapping[str, Any]) -> int:
 
 def teacher_parts(config: Mapping[str, Any]) -> int:
     """In how many parts the teachers go through a batch; 1 without."""
-    return TeacherConfig.parse(config).parts if config["teacher"] else 1
+    return TeacherConfig.parse(config).parts if has_teacher(config) else 1
 
 
 def teacher_tokenizer(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """That of the first teacher, as it was saved; None where there is none."""
-    workdirs = TeacherConfig.parse(config).workdirs if config["teacher"] else []
-    if not workdirs:
-        return None
-    with contextlib.closing(open_checkpoints(workdirs[0], "config.teacher.workdir")) as checkpoints:
-        saved: dict[str, Any] | None = checkpoints.read_meta(checkpoints.find("last"))["tokenizer"]
-        return saved
+    """That of the first teacher that has one, as it was saved; None where none has."""
+    for workdir in construct(TeacherConfig, config["teacher"], "config.teacher").workdirs:
+        with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
+            saved = checkpoints.read_meta(checkpoints.find("last"))["tokenizer"]
+            if saved is not None:
+                return dict(saved)
+    return None
 
 
 def taught(
@@ -187,7 +198,7 @@ def taught(
         student,
         teachers=teachers,
         weights=tuple(map(float, chosen.weights)) or (1.0,) * len(teachers),
-        pairs=_pairs(chosen.pairs, student, teachers),
+        pairs=_pairs(chosen.pairs, student, teachers) if objectives & OF_LAYERS else (),
         projects="hidden_states" in objectives,
         attention="attention_maps" in objectives,
         codebook=codebook,
@@ -204,7 +215,6 @@ def _find(
     with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
         step = checkpoints.find(checkpoint)
         meta = Meta.from_dict(checkpoints.read_meta(step))
-        saved = checkpoints.params_shapes(step)
     rates = [one.config["corpus"]["sample_rate"] for one in (meta, student)]
     if rates[0] != rates[1]:
         raise UserError(
@@ -217,18 +227,13 @@ def _find(
     own = Placement(placement.mesh, rules)
     dtype = jnp.dtype(chosen.dtype or "float32")
     if model["name"] == "masked_speech":
-        log_mel = build_log_mel(model["log_mel"], meta.statistics)
-        shapes = {
-            path: jax.ShapeDtypeStruct(shape, dtype, sharding=own.replicated)
-            for path, shape in saved.items()
-            if path.startswith("encoder/")
-        }
-        return Found(
-            ListeningTeacher(log_mel, build_encoder(model)),
-            step,
-            unflatten_dict(shapes, sep="/"),
-            functools.partial(_restore_all, workdir, step, own),
+        listener = ListeningTeacher(
+            build_log_mel(model["log_mel"], meta.statistics), build_encoder(model)
         )
+        boxed = {"encoder": _boxed_encoder(listener, rates[0])}
+        shardings = own.parameters(boxed)
+        restore = functools.partial(_restore, workdir, step, shardings)
+        return Found(listener, step, _placed(boxed, shardings, dtype), restore)
     if model["name"] != "recognizer":
         raise UserError(
             f"config.teacher.workdir {workdir} holds a {model['name']}, which hears no speech: "
@@ -236,11 +241,7 @@ def _find(
         )
     _must_speak_alike(workdir, meta, student)
     recognition = Recognition.build(meta, own)
-    placed = jax.tree.map(
-        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=sharding),
-        nn.unbox(recognition.boxed_params()),
-        recognition.parameter_shardings(),
-    )
+    placed = _placed(recognition.boxed_params(), recognition.parameter_shardings(), dtype)
     if chosen.shares_encoder:
         _must_have_one_encoder(workdir, step, meta, student)
         del placed["encoder"]
@@ -248,9 +249,23 @@ def _find(
     return Found(RecognizingTeacher(recognition.model), step, placed, restore)
 
 
-def _restore_all(workdir: str, step: int, placement: Placement) -> Any:
+def _placed(boxed: Any, shardings: Any, dtype: Any) -> Any:
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=sharding),
+        nn.unbox(boxed),
+        shardings,
+    )
+
+
+def _boxed_encoder(listener: ListeningTeacher, sample_rate: int) -> Any:
+    second = Padded(jnp.zeros((1, sample_rate)), jnp.ones((1, sample_rate), bool))
+    features: Any = jax.eval_shape(listener.log_mel, second)
+    return abstract_params(initializer(listener.encoder, features))
+
+
+def _restore(workdir: str, step: int, shardings: Any) -> Any:
     with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
-        return checkpoints.restore_params(step, placement.replicated)
+        return checkpoints.restore_params(step, shardings)
 
 
 def _restore_recognizer(workdir: str, step: int, recognition: Recognition) -> Any:

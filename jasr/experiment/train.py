@@ -16,14 +16,14 @@ from jasr.experiment.adapt import adapt
 from jasr.experiment.clusters import predicted_clusters
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
-from jasr.experiment.evaluators.registry import build_evaluators
+from jasr.experiment.evaluators.registry import build_evaluators, measures
 from jasr.experiment.evaluators.run import Run
 from jasr.experiment.lessons import open_lessons
 from jasr.experiment.model import build_model
 from jasr.experiment.start import meta_and_plan, warm_parameters
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import open_split, tasks_of
-from jasr.experiment.teachers import TeacherConfig, taught
+from jasr.experiment.teachers import TeacherConfig, has_teacher, taught
 from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged
@@ -106,11 +106,12 @@ def _train(
         trained, base, meta = adapt(model, meta, placement)
         frozen = {**frozen, "base": base}
         params_of = jax.jit(functools.partial(merged, trained, base))
-    if config["teacher"]:
+    if has_teacher(config):
         trained, found, meta = taught(model, meta, placement, clusters)
         if TeacherConfig.parse(config).lessons:
-            lessons = open_lessons(config, corpus, plan, trained, found, meta)
-        else:
+            lessons = open_lessons(config, corpus, plan, trained, found, frozen, meta)
+        # Validation has no lessons.
+        if lessons is None or measures(config):
             frozen = {**frozen, "teacher": {name: one.load() for name, one in found.items()}}
         learner = model
     frozen = {name: _on_devices(part, placement) for name, part in frozen.items()}

@@ -9,9 +9,6 @@ import numpy as np
 from jasr.corpora.lessons import Lessons
 from jasr.pipeline.buckets import Bucket
 
-# Arrays of a lesson whose second axis is layers.
-OF_LAYERS = ("states", "attention")
-
 
 class Room(NamedTuple):
     """What a row holds of one array of a lesson, padding included."""
@@ -24,13 +21,11 @@ class Room(NamedTuple):
 class LessonRows:
     """What teachers made of a corpus, as rows of batches.
 
-    rooms:  of each bucket, by name, those that are read.
-    layers: places, among the layers that were kept, of those that are.
+    rooms: of each bucket, by name, those that are read.
     """
 
     lessons: Lessons
     rooms: Mapping[Bucket, Mapping[str, Room]]
-    layers: tuple[int, ...]
 
     def empty(self, bucket: Bucket, num_rows: int) -> dict[str, np.ndarray]:
         """Arrays [num_rows, ...] of zeros."""
@@ -41,8 +36,7 @@ class LessonRows:
         """Puts what is known of utterance `index` at this speed in its row."""
         found = self.lessons.read(index, speed, arrays)
         for name, rows in arrays.items():
-            values = found[name][:, self.layers] if name in OF_LAYERS else found[name]
-            values = values[_within(rows.shape[1:])]
+            values = found[name][_within(rows.shape[1:])]
             rows[row][_within(values.shape)] = values
 
 

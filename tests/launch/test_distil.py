@@ -108,12 +108,67 @@ def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_pat
     for more, message in (
         (("--config.splits.untranscribed=train[60%:]",), "is of other recordings or transcripts"),
         (("--config.teacher.checkpoint=6",), "is of other teachers"),
-        (("--config.teacher.pairs=((1,1),)",), "lacks layer 1"),
+        (("--config.teacher.pairs=((1,1),)",), "lacks attention/1, states/1"),
+        (("--config.teacher.dtype=bfloat16",), "is of another config.teacher.dtype"),
         (("--config.data.augment.speeds=(0.8,1.0)",), "lacks speed 0.8"),
         ((f"--config.teacher.lessons={teacher}",), "holds no lessons"),
     ):
         assert message in refuse("train", *flags, *more)
     assert "is there already" in refuse("teach", *taught, f"--output={lessons}")
+
+
+def test_several_teachers_of_another_precision_teach_in_microbatches(
+    student, teacher, spoken, tmp_path
+):
+    flags = (
+        "--config=configs/distil.py:logits,ctc,smoke",
+        ONE_SHAPE,
+        f"--data_dir={spoken}",
+        f"--config.teacher.workdir={teacher},{student}",
+        "--config.teacher.weights=(3.0,1.0)",
+        "--config.teacher.dtype=bfloat16",
+        "--config.teacher.preset=fsdp",
+    )
+    for microbatches in (1, 2):
+        launch(
+            "train",
+            *flags,
+            "--config.train.num_steps=2",
+            f"--config.train.microbatches={microbatches}",
+            f"--workdir={tmp_path / str(microbatches)}",
+        )
+    whole, parts = (
+        next(line for line in metrics(tmp_path / name) if "loss" in line) for name in "12"
+    )
+    for name in ("loss/logits", "loss/posteriors"):
+        np.testing.assert_allclose(parts[name], whole[name], 1e-2)
+
+
+def test_the_likeliest_tokens_are_enough_and_validation_has_a_teacher(teacher, spoken, tmp_path):
+    flags = (
+        "--config=configs/distil.py:logits,ctc,smoke",
+        ONE_SHAPE,
+        f"--data_dir={spoken}",
+        f"--config.teacher.workdir={teacher}",
+    )
+    launch("teach", *flags, "--top_k=8", f"--output={tmp_path / 'lessons'}")
+    launch(
+        "train",
+        *flags,
+        f"--config.teacher.lessons={tmp_path / 'lessons'}",
+        "--config.evaluators.recognition.name=objective",
+        "--config.train.best_by=loss/logits",
+        "--config.train.num_steps=2",
+        "--config.train.evaluate_every=2",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    lines = metrics(tmp_path / "run")
+    learned, measured = (
+        next(line[name] for line in lines if name in line)
+        for name in ("loss/logits", "validation/loss/logits")
+    )
+    assert learned > 0
+    assert measured > 0
 
 
 def test_the_student_stands_alone(student, teacher, tmp_path):
@@ -147,7 +202,11 @@ def test_eight_bits_and_noise_have_scores_of_their_own(student):
 
 def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_path):
     labels = tmp_path / "labels.jsonl"
-    flags = ("--config=configs/distil.py:sequence,half,smoke", f"--data_dir={spoken}")
+    flags = (
+        "--config=configs/distil.py:sequence,half,smoke",
+        f"--config.teacher.workdir={teacher}",
+        f"--data_dir={spoken}",
+    )
     launch(
         "label",
         *flags,
@@ -175,7 +234,6 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         "--config.train.num_steps=2",
         f"--config.labels.path={labels}",
         "--config.labels.min_confidence=0.999",
-        "--config.data.needs_text=True",
         f"--workdir={tmp_path / 'run'}",
     )
     assert " 25 utterances" in printed  # half of 48, and the one that is believed
@@ -189,6 +247,8 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         f"--workdir={tmp_path / 'other'}",
     )
     assert "expected JSON lines with id and answer" in message
+    unheard = refuse("train", *flags, f"--workdir={tmp_path / 'other'}")
+    assert "give config.labels.path, which launch.label writes" in unheard
 
 
 def test_a_student_begins_as_its_teacher(teacher, spoken, tmp_path):
@@ -259,7 +319,7 @@ def test_a_teacher_that_cannot_teach_is_refused(flags, message, teacher, spoken,
     given = [flag.format(teacher=teacher) for flag in flags]
     refused = refuse(
         "train",
-        "--config=configs/distil.py:logits,smoke",
+        "--config=configs/distil.py:logits,hidden,smoke",
         f"--data_dir={spoken}",
         f"--workdir={tmp_path / 'run'}",
         *given,
@@ -273,3 +333,5 @@ def test_what_nobody_transcribed_is_learned_from_or_refused():
     config = distil.get_config("logits,sequence,half")
     assert {"logits", "ctc"} <= set(config.objective)
     assert config.splits.untranscribed == "train[50%:]"
+    assert config.data.needs_text
+    assert not distil.get_config("ctc,half").data.needs_text

@@ -107,6 +107,24 @@ def test_a_recogniser_starts_from_the_encoder(packs, hubert):
     assert "parameters of step" not in resumed
 
 
+def test_a_recogniser_learns_its_layers(hubert, spoken, tmp_path):
+    """On the way they are split as its own are."""
+    flags = ("--config=configs/distil.py:hidden,smoke", "--config.text.tokenizer=bpe")
+    launch(
+        "train",
+        *flags,
+        *FEW_STEPS,
+        "--config.mesh.preset=fsdp",
+        "--config.mesh.fsdp=2",
+        f"--data_dir={spoken}",
+        f"--config.teacher.workdir={hubert}",
+        f"--workdir={tmp_path}",
+        devices=2,
+    )
+    losses = [line["loss/hidden"] for line in metrics(tmp_path) if "loss" in line]
+    assert all(0 < loss < np.inf for loss in losses)
+
+
 def test_two_hosts_pretrain_and_start_from_it(packs, hubert):
     """Average, clusters, probe and warm start, each process with half of every batch."""
     del hubert  # it has prepared the corpora

@@ -128,7 +128,7 @@ def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, tmp_path)
     summary = json.loads((trained / "eval" / tmp_path.name / "summary.json").read_text())
     assert summary["utterances"] == 3
     names = [str(tmp_path / name) for name in ("a.wav", "b.flac", "c.mp3")]
-    printed = launch("transcribe", f"--workdir={trained}", *names)
+    printed = launch("transcribe", f"--workdir={trained}", "--weights=int8", *names)
     lines = [line.split("\t") for line in printed.splitlines() if "\t" in line]
     assert [name for name, _ in lines] == names
     assert lines[0][1] == lines[1][1]

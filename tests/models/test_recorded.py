@@ -8,6 +8,7 @@ from jasr.models.distillation.recorded import record, recorded
 from jasr.models.distillation.teacher import Lesson
 
 VOCAB = 12
+LAYERS = (2, 3, 6)
 
 
 @pytest.fixture(scope="module")
@@ -18,15 +19,15 @@ def lesson():
             "ctc": 3 * jax.random.normal(keys[0], (2, 5, VOCAB)),
             "decoder": 3 * jax.random.normal(keys[1], (2, 4, VOCAB)),
         },
-        states=jax.random.normal(keys[2], (2, 5, 3, 6)),
-        attention=jax.nn.softmax(jax.random.normal(keys[3], (2, 5, 3, 5))),
+        states=jax.random.normal(keys[2], (2, 5, len(LAYERS), 6)),
+        attention=jax.nn.softmax(jax.random.normal(keys[3], (2, 5, len(LAYERS), 5))),
     )
 
 
 def test_all_of_a_lesson_is_kept(lesson):
-    kept = record(lesson, top_k=0)
+    kept = record(lesson, LAYERS, top_k=0)
     assert {array.dtype.name for array in kept.values()} == {"float16"}
-    again = recorded(kept, vocab_size=VOCAB)
+    again = recorded(kept, LAYERS, vocab_size=VOCAB)
     for name, logits in lesson.logits.items():
         np.testing.assert_allclose(
             again.logits[name], jax.nn.log_softmax(logits), rtol=1e-3, atol=1e-3
@@ -35,10 +36,16 @@ def test_all_of_a_lesson_is_kept(lesson):
     np.testing.assert_allclose(again.attention, lesson.attention, rtol=1e-3, atol=1e-3)
 
 
+def test_layers_are_read_by_their_numbers(lesson):
+    again = recorded(record(lesson, LAYERS, top_k=0), (6, 2), vocab_size=VOCAB)
+    for found, wanted in ((again.states, lesson.states), (again.attention, lesson.attention)):
+        np.testing.assert_allclose(found, wanted[:, :, (2, 0)], rtol=1e-3, atol=1e-3)
+
+
 def test_of_the_likeliest_tokens_a_distribution_is_made(lesson):
-    kept = record(lesson, top_k=3)
+    kept = record(lesson, LAYERS, top_k=3)
     assert kept["ctc/ids"].shape == kept["ctc/log_probs"].shape == (2, 5, 3)
-    again = recorded(kept, vocab_size=VOCAB).logits["ctc"]
+    again = recorded(kept, LAYERS, vocab_size=VOCAB).logits["ctc"]
     wanted = np.asarray(jax.nn.softmax(lesson.logits["ctc"]))
     found = np.exp(again)
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=2e-3)
@@ -53,8 +60,9 @@ def test_of_the_likeliest_tokens_a_distribution_is_made(lesson):
 
 
 def test_what_was_not_looked_at_is_not_there(lesson):
-    again = recorded(record(Lesson(lesson.logits), top_k=0), vocab_size=VOCAB)
+    again = recorded(record(Lesson(lesson.logits), (), top_k=0), (), vocab_size=VOCAB)
     assert again.states is None
     assert again.attention is None
-    alone = recorded(record(Lesson({}, lesson.states), top_k=4), vocab_size=VOCAB)
+    alone = recorded(record(Lesson({}, lesson.states), LAYERS, top_k=4), LAYERS, vocab_size=VOCAB)
     assert alone.logits == {}
+    assert alone.attention is None

@@ -151,6 +151,29 @@ def test_several_teach_the_weighted_mean_of_their_probabilities(teacher_params):
     )
 
 
+def test_words_are_of_the_teachers_that_have_words(teacher_params):
+    listener = ListeningTeacher(Frames(), TEACHER.encoder)
+    kinds = (listener, RecognizingTeacher(TEACHER))
+    model = Taught(STUDENT, kinds, weights=(1.0, 2.0), pairs=((2, 4),))
+    other = jax.tree.map(lambda leaf: leaf * 0.5, teacher_params)
+    found = run(model, with_teachers(model, teacher_params, other))
+    alone = run(TEACHER, {"params": other})["ctc"]
+    real = np.asarray(alone.mask)
+    np.testing.assert_allclose(
+        np.asarray(found["teacher/ctc"].values)[real],
+        np.asarray(jax.nn.log_softmax(alone.values))[real],
+        atol=1e-5,
+    )
+    states = listener.teach(teacher_params, BATCH, Wanted((4,))).states
+    np.testing.assert_allclose(found["teacher/states"].values, states, atol=1e-5)
+
+
+def test_layers_that_nothing_matches_are_not_looked_at(teacher_params):
+    model = taught(pairs=(), projects=False, attention=False)
+    outputs = run(model, with_teachers(model, teacher_params))
+    assert {name for name in outputs if "/" in name} == {"teacher/ctc", "teacher/decoder"}
+
+
 def test_a_mean_of_certain_teachers_is_finite():
     certain = jnp.array([[[200.0, 0.0]]]), jnp.array([[[0.0, 200.0]]])
     np.testing.assert_allclose(mixed(certain, (1.0, 1.0)), np.log([[[0.5, 0.5]]]), atol=1e-6)

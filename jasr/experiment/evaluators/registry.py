@@ -22,6 +22,12 @@ EVALUATORS = {
 }
 
 
+def measures(config: Mapping[str, Any]) -> bool:
+    """Whether the objectives' terms of validation are asked for."""
+    sections = config["evaluators"].values()
+    return any(EVALUATORS.get(section.get("name")) is Measured for section in sections)
+
+
 def build_evaluators(config: Mapping[str, Any], run: Run) -> Callable[[TrainState], Figures]:
     """All of config.evaluators as one; raises UserError where none gives the figure that decides
     which checkpoint is best."""

@@ -1,9 +1,9 @@
 """A lesson that was computed before, kept in few bytes.
 
-Lesson ──▶ record ──▶ {"ctc/log_probs", "ctc/ids", "states", ...} ──▶ recorded ──▶ Lesson
+Lesson ──▶ record ──▶ {"ctc/log_probs", "ctc/ids", "states/6", ...} ──▶ recorded ──▶ Lesson
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,14 +13,17 @@ from jaxtyping import Array, Float, Int
 from jasr.models.distillation.teacher import LOGITS, Lesson
 
 LOG_PROBS, IDS = "log_probs", "ids"
+# Of each layer an array of its own, with its number behind the name.
+OF_LAYERS = ("states", "attention")
 # Of a probability, so that its logarithm is finite.
 LEAST = 1e-6
 
 
-def record(lesson: Lesson, *, top_k: int) -> dict[str, Array]:
+def record(lesson: Lesson, layers: Sequence[int], *, top_k: int) -> dict[str, Array]:
     """What is kept of a lesson: float16, and of each distribution its `top_k` likeliest tokens.
 
-    top_k: 0 for all.
+    layers: the numbers of those that the lesson is of.
+    top_k:  0 for all.
     """
     kept: dict[str, Any] = {}
     for name, logits in lesson.logits.items():
@@ -28,14 +31,18 @@ def record(lesson: Lesson, *, top_k: int) -> dict[str, Array]:
         if 0 < top_k < log_probs.shape[-1]:
             log_probs, kept[f"{name}/{IDS}"] = jax.lax.top_k(log_probs, top_k)
         kept[f"{name}/{LOG_PROBS}"] = log_probs.astype(jnp.float16)
-    for name in ("states", "attention"):
-        if getattr(lesson, name) is not None:
-            kept[name] = getattr(lesson, name).astype(jnp.float16)
+    for name in OF_LAYERS:
+        if (of_layers := getattr(lesson, name)) is not None:
+            for place, layer in enumerate(layers):
+                kept[f"{name}/{layer}"] = of_layers[:, :, place].astype(jnp.float16)
     return kept
 
 
-def recorded(kept: Mapping[str, Any], *, vocab_size: int) -> Lesson:
-    """The lesson again, float32: what the likeliest tokens leave is shared out among the others."""
+def recorded(kept: Mapping[str, Any], layers: Sequence[int], *, vocab_size: int) -> Lesson:
+    """The lesson again, float32: what the likeliest tokens leave is shared out among the others.
+
+    layers: the numbers of those that are wanted.
+    """
     logits = {}
     for name in LOGITS:
         if f"{name}/{LOG_PROBS}" in kept:
@@ -43,7 +50,10 @@ def recorded(kept: Mapping[str, Any], *, vocab_size: int) -> Lesson:
             ids = kept.get(f"{name}/{IDS}")
             logits[name] = log_probs if ids is None else _spread(log_probs, ids, vocab_size)
     states, attention = (
-        kept[name].astype(jnp.float32) if name in kept else None for name in ("states", "attention")
+        jnp.stack([kept[f"{name}/{layer}"].astype(jnp.float32) for layer in layers], axis=2)
+        if layers and f"{name}/{layers[0]}" in kept
+        else None
+        for name in OF_LAYERS
     )
     return Lesson(logits, states, attention)
 

@@ -31,6 +31,8 @@ from jasr.types import Batch, Encoded, Outputs, Padded
 
 # The name of the parameters that the student alone does not have, in its own place "codebook".
 MATCHING = "matching"
+# That of the codes of frames among a batch's lessons.
+CODES = "codes"
 
 
 class Matching(nn.Module):
@@ -60,7 +62,7 @@ class Taught(nn.Module):
     student:        its parameters have here the paths that they have alone.
     weights:        of each teacher's probabilities in their mean. States and attention are those of
                     the first.
-    pairs:          layers of the student and of the teacher to match, counted from 1.
+    pairs:          layers of the student and of the teacher to match, counted from 1, if any are.
     projects:       whether the student's layers are projected to the teacher's width.
     attention:      whether attention is learned.
     codebook:       predicts the codes of frames; None where no codes are.
@@ -107,30 +109,33 @@ class Taught(nn.Module):
         outputs = dict(outputs)
         frames = outputs["encoder"]
         if self.codebook is not None:
-            codes = self.codebook.predict(frames, batch.audio)
+            codes = self.codebook.predict(frames, batch.audio, batch.lessons.get(CODES))
             outputs |= {f"codebook/{name}": value for name, value in codes.items()}
-        if not self.teachers:
-            return outputs
         lesson = lesson_of(outputs, seen, own)
-        outputs["student/states"] = Padded(lesson.states, frames.mask)
-        if self.projects:
-            matching = Matching(self.teachers[0].encoder.embed_dim, name=MATCHING)
-            outputs["student/projected"] = Padded(matching(lesson.states), frames.mask)
-        if self.attention:
+        if lesson.states is not None:
+            outputs["student/states"] = Padded(lesson.states, frames.mask)
+            if self.projects:
+                matching = Matching(self.teachers[0].encoder.embed_dim, name=MATCHING)
+                outputs["student/projected"] = Padded(matching(lesson.states), frames.mask)
+        if lesson.attention is not None:
             outputs["student/attention"] = Padded(lesson.attention, frames.mask)
-        if not self.is_initializing():
+        if self.teachers and not self.is_initializing():
             outputs |= self._lessons(batch, outputs)
         return outputs
 
     @property
     def wanted(self) -> Wanted:
         """What is looked at of the first teacher."""
-        return Wanted(tuple(layer for _, layer in self.pairs), self.attention)
+        return Wanted(self._layers, self.attention)
+
+    @property
+    def _layers(self) -> tuple[int, ...]:
+        return tuple(layer for _, layer in self.pairs)
 
     def _lessons(self, batch: Batch, outputs: Mapping[str, Any]) -> dict[str, Padded]:
         frames: Encoded = outputs["encoder"]
         if batch.lessons:
-            lesson = recorded(batch.lessons, vocab_size=self.student.vocab_size)
+            lesson = recorded(batch.lessons, self._layers, vocab_size=self.student.vocab_size)
         else:
             lesson = joint_lesson(
                 self.teachers,

@@ -36,7 +36,7 @@ class Wanted:
     @property
     def collections(self) -> list[str]:
         """That the model must show."""
-        return ["intermediates", *(["attention"] if self.attention else [])]
+        return ["intermediates"] * bool(self.layers) + ["attention"] * self.attention
 
 
 @struct.dataclass
@@ -44,13 +44,16 @@ class Lesson:
     """What a model makes of a batch.
 
     logits:    of each of its heads of LOGITS, [B, places, vocab].
-    states:    of the wanted layers, [B, T, layers, embed_dim]; None if it was given frames.
+    states:    of the wanted layers, [B, T, layers, embed_dim]; None if none are, or if it was given
+               frames.
     attention: of the wanted layers, heads averaged, float32 [B, T, layers, T]; None if not wanted.
+    mask:      [B, T], which of its frames are real.
     """
 
     logits: Mapping[str, Any]
     states: Any = None
     attention: Any = None
+    mask: Any = None
 
 
 @runtime_checkable
@@ -116,17 +119,19 @@ class ListeningTeacher:
                 "states can be learned: hidden_states, frame_relations or codebook_prediction"
             )
         states = layer_outputs(self.encoder, params["encoder"], self.log_mel(batch.audio))
-        return Lesson({}, _chosen(states.values, wanted))
+        chosen = _chosen(states.values, wanted) if wanted.layers else None
+        return Lesson({}, chosen, mask=states.mask)
 
 
 def lesson_of(outputs: Mapping[str, Padded], seen: Mapping[str, Any], wanted: Wanted) -> Lesson:
     """Of a recogniser's outputs, and what its encoder's layers showed."""
-    states_LBTE = seen["intermediates"]["encoder"]["layers"]["output"][0]
-    maps = None
+    states = maps = None
+    if wanted.layers:
+        states = _chosen(seen["intermediates"]["encoder"]["layers"]["output"][0], wanted)
     if wanted.attention:
         weights_LBHTT = seen["attention"]["encoder"]["layers"]["self_attention"]["weights"][0]
         maps = _chosen(jnp.mean(weights_LBHTT, axis=2), wanted)
-    return Lesson(_logits(outputs), _chosen(states_LBTE, wanted), maps)
+    return Lesson(_logits(outputs), states, maps, outputs["encoder"].mask)
 
 
 def _chosen(
@@ -170,8 +175,8 @@ def joint_lesson(
     parts: int = 1,
     encoded: Encoded | None = None,
 ) -> Lesson:
-    """What several teachers say together: the mean of their probabilities, as logarithms, of every
-    head that all of them have, and the layers of the first."""
+    """What several teachers say together: of every head the mean of the probabilities, as
+    logarithms, of those that have it, and the layers of the first."""
     lessons = [
         taught_in_parts(
             teacher,
@@ -183,13 +188,16 @@ def joint_lesson(
         )
         for number, (teacher, own) in enumerate(zip(teachers, params, strict=True))
     ]
-    first = lessons[0]
-    logits = {
-        name: mixed([lesson.logits[name] for lesson in lessons], weights)
-        for name in first.logits
-        if all(name in lesson.logits for lesson in lessons)
-    }
-    return Lesson(logits, first.states, first.attention)
+    logits = {}
+    for name in LOGITS:
+        heard = [
+            (one.logits[name], w)
+            for one, w in zip(lessons, weights, strict=True)
+            if name in one.logits
+        ]
+        if heard:
+            logits[name] = mixed(*zip(*heard, strict=True))
+    return dataclasses.replace(lessons[0], logits=logits)
 
 
 def mixed(

@@ -33,8 +33,16 @@ class Units(nn.Module):
         return self.predict(seen.encoded, batch.audio)
 
     @nn.compact
-    def predict(self, encoded: Padded, audio: Padded) -> Outputs:
-        """ "logits" [B, T, codebooks, clusters]; "codes" int32 [B, T, codebooks]."""
+    def predict(
+        self,
+        encoded: Padded,
+        audio: Padded,
+        found: Int[Array, "batch frames codebooks"] | None = None,
+    ) -> Outputs:
+        """ "logits" [B, T, codebooks, clusters]; "codes" int32 [B, T, codebooks].
+
+        found: the codes, where they were found before.
+        """
         books, size = self.clusters.num_codebooks, self.clusters.num_clusters
         projected = project(encoded, (books * self.code_dim,), ("features",))
         # Codes are no tokens, and lie where a wide layer's units do.
@@ -47,10 +55,11 @@ class Units(nn.Module):
         )
         embedding_NVD = embedding.reshape(books, size, self.code_dim)
         projected = projected.reshape(*projected.shape[:2], books, self.code_dim)
+        codes = self._codes(audio, encoded.mask.shape[1]) if found is None else found
         cosine_BTNV = jnp.einsum("btnd,nvd->btnv", unit(projected), unit(embedding_NVD))
         return {
             "logits": Padded(cosine_BTNV / self.temperature, encoded.mask),
-            "codes": Padded(self._codes(audio, encoded.mask.shape[1]), encoded.mask),
+            "codes": Padded(codes.astype(jnp.int32), encoded.mask),
         }
 
     def _codes(self, audio: Padded, num_frames: int) -> Int[Array, "batch frames codebooks"]:
