@@ -107,7 +107,7 @@ def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_pat
     flags = (*taught, f"--config.teacher.lessons={lessons}", f"--workdir={tmp_path}")
     for more, message in (
         (("--config.splits.untranscribed=train[60%:]",), "is of other recordings or transcripts"),
-        (("--config.teacher.checkpoint=6",), "is of other teachers"),
+        (("--config.teacher.weights=(2.0,)",), "is of other teachers"),
         (("--config.teacher.pairs=((1,1),)",), "lacks attention/1, states/1"),
         (("--config.teacher.dtype=bfloat16",), "is of another config.teacher.dtype"),
         (("--config.data.augment.speeds=(0.8,1.0)",), "lacks speed 0.8"),
