@@ -69,7 +69,7 @@ def get_defaults() -> ConfigDict:
     config.model = ctc_transformer()
     config.objective = ConfigDict({"ctc": {"name": "ctc", "weight": 1.0}})
 
-    # Trained models to learn from, and how (jasr/experiment/teachers.py); empty for none.
+    # Trained models to learn from, and how (jasr/experiment/teacher_config.py); empty for none.
     config.teacher = ConfigDict()
 
     # What finds how much the terms of the objective count, beside their weights: uncertainty,

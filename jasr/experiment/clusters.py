@@ -24,6 +24,7 @@ from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct
 from jasr.experiment.data import statistics_of, train_plan
 from jasr.experiment.model import build_encoder, build_log_mel
+from jasr.experiment.teacher_config import TeacherConfig
 from jasr.experiment.workdir import Meta
 from jasr.files import write_whole
 from jasr.layers.subsampling import stem_stride
@@ -61,11 +62,12 @@ class ClusterConfig:
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> "ClusterConfig":
         parsed = construct(cls, config["clusters"], "config.clusters")
-        teachers = config.get("teacher", {}).get("workdir", "")
-        if parsed.by == "layer" and not parsed.workdir and teachers:
-            first = teachers.split(",")[0].strip()
-            checkpoint = config["teacher"]["checkpoint"]
-            parsed = dataclasses.replace(parsed, workdir=first, checkpoint=checkpoint)
+        # Trainings from before there were teachers here have no such section.
+        teacher = construct(TeacherConfig, config.get("teacher", {}), "config.teacher")
+        if parsed.by == "layer" and not parsed.workdir and teacher.workdirs:
+            parsed = dataclasses.replace(
+                parsed, workdir=teacher.workdirs[0], checkpoint=teacher.checkpoint
+            )
         if parsed.by not in DESCRIPTIONS:
             raise UserError(
                 f"config.clusters.by {parsed.by!r} is unknown: {nearest(parsed.by, DESCRIPTIONS)}"

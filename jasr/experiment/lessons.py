@@ -23,7 +23,8 @@ from jasr.experiment.clusters import predicted_clusters
 from jasr.experiment.data import build_targets, empty_batch, in_order
 from jasr.experiment.model import build_model
 from jasr.experiment.start import meta_and_plan
-from jasr.experiment.teachers import Found, TeacherConfig, taught
+from jasr.experiment.teacher_config import TeacherConfig
+from jasr.experiment.teachers import Found, taught
 from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import Meta
 from jasr.models.distillation.recorded import record

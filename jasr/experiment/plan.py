@@ -16,7 +16,8 @@ from jasr.experiment.data import empty_batch, needs_statistics, order
 from jasr.experiment.model import build_model, needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks
-from jasr.experiment.teachers import has_teacher, row_parts, taught, teacher_tokenizer
+from jasr.experiment.teacher_config import has_teacher, row_parts
+from jasr.experiment.teachers import taught, teacher_tokenizer
 from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import Meta
 from jasr.models.pretraining.clusters import Clusters

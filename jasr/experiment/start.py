@@ -16,7 +16,8 @@ from jasr.experiment.data import build_targets, build_tokenizer, statistics_of, 
 from jasr.experiment.model import needs_text
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
-from jasr.experiment.teachers import row_parts, teacher_tokenizer
+from jasr.experiment.teacher_config import row_parts
+from jasr.experiment.teachers import teacher_tokenizer
 from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta
 from jasr.pipeline.plan import TrainPlan

@@ -23,7 +23,8 @@ from jasr.experiment.model import build_model
 from jasr.experiment.start import meta_and_plan, warm_parameters
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import open_split, tasks_of
-from jasr.experiment.teachers import TeacherConfig, has_teacher, taught
+from jasr.experiment.teacher_config import TeacherConfig, has_teacher
+from jasr.experiment.teachers import taught
 from jasr.experiment.training_data import open_training
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged

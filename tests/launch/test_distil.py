@@ -114,6 +114,9 @@ def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_pat
         ((f"--config.teacher.lessons={teacher}",), "holds no lessons"),
     ):
         assert message in refuse("train", *flags, *more)
+    # Of codes, whose clusters are of another step as well, it is said first.
+    later = ("--config=configs/distil.py:hidden,half,smoke", *flags[1:])
+    assert "is of other teachers" in refuse("train", *later, "--config.teacher.checkpoint=6")
     assert "is there already" in refuse("teach", *taught, f"--output={lessons}")
 
 

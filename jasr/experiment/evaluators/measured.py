@@ -7,7 +7,7 @@ import jax
 
 from jasr.experiment.data import build_targets, eval_plan, in_order
 from jasr.experiment.evaluators.run import Figures, Run
-from jasr.experiment.teachers import teacher_parts
+from jasr.experiment.teacher_config import teacher_parts
 from jasr.pipeline.loader import load_all
 from jasr.pipeline.usable import select_audio
 from jasr.tasks.targets import NoTargets

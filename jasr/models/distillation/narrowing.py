@@ -19,7 +19,7 @@ def spread(there: int, here: int) -> np.ndarray:
     return np.round(np.linspace(0, there - 1, here)).astype(int) if here > 1 else np.array([0])
 
 
-FLAGS = "--layers or --decoder_layers"
+GIVEN_AS = "--layers or --decoder_layers"
 LAYERS = {
     "uniform": spread,
     "first": lambda _, here: np.arange(here),
@@ -39,11 +39,11 @@ def choose_layers(how: str, there: int, here: int) -> list[int]:
         try:
             chosen = [int(number) - 1 for number in how.split(",")]
         except ValueError:
-            raise UserError(f"{FLAGS} {how}: expected numbers such as 1,3,6") from None
+            raise UserError(f"{GIVEN_AS} {how}: expected numbers such as 1,3,6") from None
         if len(chosen) != here or not all(0 <= number < there for number in chosen):
-            raise UserError(f"{FLAGS} {how}: expected {here} of the layers 1 to {there}")
+            raise UserError(f"{GIVEN_AS} {how}: expected {here} of the layers 1 to {there}")
         return chosen
-    rule = choose(LAYERS, how, key=FLAGS)
+    rule = choose(LAYERS, how, key=GIVEN_AS)
     if here > there:
         raise UserError(f"a student of {here} layers is deeper than its teacher of {there}")
     return [int(number) for number in rule(there, here)]
