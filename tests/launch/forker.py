@@ -35,9 +35,7 @@ class Forker:
             text=True,
         )
 
-    def run(
-        self, module: str, *flags: str, environment: Mapping[str, str]
-    ) -> tuple[int, str, str]:
+    def run(self, module: str, *flags: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
         """How `python -m MODULE FLAGS` ended, and what it printed to stdout and stderr."""
         with tempfile.TemporaryDirectory() as folder:
             streams = [Path(folder) / name for name in ("stdout", "stderr")]
