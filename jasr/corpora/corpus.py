@@ -76,11 +76,12 @@ class Corpus(abc.ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of ids, durations and texts: equal where the same data would be trained on."""
+        """Hash of the index: equal where the same data would be trained on."""
         digest = hashlib.sha256()
         for utterance in self.utterances:
-            row = [utterance.id, utterance.duration, utterance.text]
-            digest.update(json.dumps(row).encode() + b"\n")
+            row = [utterance.id, utterance.text, utterance.speaker, utterance.duration]
+            labels = dict(utterance.labels)
+            digest.update(json.dumps([*row, labels], sort_keys=True).encode() + b"\n")
         return digest.hexdigest()[:16]
 
 

@@ -207,7 +207,8 @@ def _depends(
         with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
             parts = {path.split("/")[0] for path in checkpoints.params_shapes(step)}
             prints = {part: checkpoints.fingerprint(step, part) for part in sorted(parts)}
-        teachers.append({"step": step, "weight": weight, "parameters": prints})
+        share = weight / sum(model.weights)
+        teachers.append({"step": step, "weight": share, "parameters": prints})
     return {
         "teachers": teachers,
         "dtype": chosen.dtype,

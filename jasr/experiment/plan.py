@@ -137,7 +137,7 @@ def plan_training(
     first = _batch(plan.buckets[0], placement, targets)
     learner = None
     if has_teacher(config):
-        meta = Meta(config, tokenizer, statistics, plan="", rows=1, data_dir=None)
+        meta = Meta(config, tokenizer, statistics, plan="", corpus="", rows=1, data_dir=None)
         learner, (model, found, _) = model, taught(model, meta, placement, clusters)
         frozen = {**frozen, "teacher": {name: one.shapes for name, one in found.items()}}
     step = TrainingStep.build(config, model, first, placement, frozen, learner)

@@ -46,6 +46,7 @@ def meta_and_plan(
             found["tokenizer"] and tokenizer_from_dict(found["tokenizer"]),
             found["statistics"],
             plan="",
+            corpus="",
             rows=shards,
             data_dir=None,
             tasks=found["tasks"],
@@ -59,12 +60,14 @@ def meta_and_plan(
         seed=config["seed"],
         multiple_of=meta.rows,
     )
-    if saved is not None and meta.plan != plan.fingerprint:
+    if saved is not None and (
+        meta.plan != plan.fingerprint or meta.corpus not in ("", corpus.fingerprint)
+    ):
         raise UserError(
             f"corpus {corpus.name!r} is no longer what this workdir was trained on: prepare it "
-            f"from the source it had, or give another --workdir"
+            f"from the source it had{_and_labels(config)}, or give another --workdir"
         )
-    hosts.must_agree(plan.fingerprint, f"corpus {corpus.name!r}")
+    hosts.must_agree(plan.fingerprint + corpus.fingerprint, f"corpus {corpus.name!r}")
     uneven = [bucket.batch_size for bucket in plan.buckets if bucket.batch_size % shards]
     if uneven:
         raise UserError(
@@ -72,7 +75,12 @@ def meta_and_plan(
             f"{uneven[0]} cannot be split evenly over {shards} (config.mesh: data x fsdp, times "
             f"config.train.microbatches and config.teacher.parts): choose a mesh that divides it"
         )
-    return dataclasses.replace(meta, plan=plan.fingerprint), plan
+    return dataclasses.replace(meta, plan=plan.fingerprint, corpus=corpus.fingerprint), plan
+
+
+def _and_labels(config: Mapping[str, Any]) -> str:
+    path = config["labels"]["path"]
+    return f", with the {path} it had (config.labels.path)" if path else ""
 
 
 def _meta_of_other(init: Mapping[str, Any]) -> Mapping[str, Any]:

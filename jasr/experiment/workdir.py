@@ -44,6 +44,8 @@ class Meta:
     tokenizer:   None for a model that neither reads nor writes text.
     statistics:  mean and std of each mel band, where the front end normalises by them.
     plan:        fingerprint of the order of the training data.
+    corpus:      fingerprint of the training data and of what is said of them; empty where it was
+                 saved before that was noted.
     rows:        every batch has a multiple of so many rows; set by the mesh the run began on, so
                  that the order stays what it was when it goes on on another.
     data_dir:    where the prepared corpora lay; None for TFDS's own folder.
@@ -57,6 +59,7 @@ class Meta:
     tokenizer: Tokenizer | None
     statistics: Mapping[str, list[float]] | None
     plan: str
+    corpus: str
     rows: int
     data_dir: str | None
     clusters: str = ""
@@ -70,6 +73,7 @@ class Meta:
             "tokenizer": self.tokenizer and self.tokenizer.to_dict(),
             "statistics": self.statistics,
             "plan": self.plan,
+            "corpus": self.corpus,
             "rows": self.rows,
             "data_dir": self.data_dir,
             "clusters": self.clusters,
@@ -88,6 +92,7 @@ class Meta:
             tokenizer=saved["tokenizer"] and tokenizer_from_dict(saved["tokenizer"]),
             statistics=saved["statistics"],
             plan=saved["plan"],
+            corpus=saved.get("corpus", ""),
             rows=saved["rows"],
             data_dir=saved["data_dir"],
             clusters=saved["clusters"],

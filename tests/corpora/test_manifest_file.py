@@ -98,6 +98,15 @@ def test_files_that_cannot_be_read_are_problems_of_the_corpus(make_manifest):
     assert corpus.read(0).shape == (3200,)
 
 
+@pytest.mark.parametrize("column", [{"mood": "sad"}, {"text": "word"}, {"speaker": "bo"}])
+def test_a_fingerprint_is_of_all_that_is_said_of_the_recordings(make_manifest, column):
+    one = make_manifest({"train": 2}, name="one", mood="glad")
+    same = make_manifest({"train": 2}, name="same", mood="glad")
+    other = make_manifest({"train": 2}, name="other", **{"mood": "glad", **column})
+    prints = [ManifestCorpus(folder, 16000).fingerprint for folder in (one, same, other)]
+    assert prints[0] == prints[1] != prints[2]
+
+
 def test_pickles_as_a_place(make_manifest):
     corpus = ManifestCorpus(make_manifest({"train": 3, "test": 2}), 16000, split="test")
     fingerprint = corpus.fingerprint

@@ -107,7 +107,7 @@ def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_pat
     flags = (*taught, f"--config.teacher.lessons={lessons}", f"--workdir={tmp_path}")
     for more, message in (
         (("--config.splits.untranscribed=train[60%:]",), "is of other recordings or transcripts"),
-        (("--config.teacher.weights=(2.0,)",), "is of other teachers"),
+        ((f"--config.teacher.workdir={teacher},{teacher}",), "is of other teachers"),
         (("--config.teacher.pairs=((1,1),)",), "lacks attention/1, states/1"),
         (("--config.teacher.dtype=bfloat16",), "is of another config.teacher.dtype"),
         (("--config.data.augment.speeds=(0.8,1.0)",), "lacks speed 0.8"),
@@ -230,8 +230,7 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         row["confidence"] = 0.0
     rows[0] |= {"answer": "the man walks", "confidence": 1.0}
     labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    printed = launch(
-        "train",
+    training = (
         *flags,
         ONE_SHAPE,
         "--config.train.num_steps=2",
@@ -239,7 +238,12 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         "--config.labels.min_confidence=0.999",
         f"--workdir={tmp_path / 'run'}",
     )
-    assert " 25 utterances" in printed  # half of 48, and the one that is believed
+    # Half of 48, and the one that is believed.
+    assert " 25 utterances" in launch("train", *training)
+    labels.write_text(labels.read_text().replace("the man walks", "the man talks"))
+    changed = refuse("train", *training)
+    assert "no longer what this workdir was trained on" in changed
+    assert f"{labels} it had (config.labels.path)" in changed
     unsure = labels.read_text().replace('"confidence"', '"sure"')
     labels.write_text(unsure)
     message = refuse(
