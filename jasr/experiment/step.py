@@ -138,16 +138,14 @@ class TrainingStep:
 
         A pass forward through all of the model; one back, twice as much, through what learns.
         """
-        variables = variables_of(self.abstract, self.frozen)
-        forward, learning = (
-            matmul_flops(
-                functools.partial(part.apply, train=False, rngs={"augment": jax.random.key(0)}),
-                variables,
-                batch,
-            )
-            for part in (self.model, self.learner)
-        )
+        forward = self._forward_flops(self.model, batch)
+        whole = self.learner is self.model
+        learning = forward if whole else self._forward_flops(self.learner, batch)
         return forward + 2 * learning
+
+    def _forward_flops(self, part: nn.Module, batch: Batch) -> int:
+        apply = functools.partial(part.apply, train=False, rngs={"augment": jax.random.key(0)})
+        return matmul_flops(apply, variables_of(self.abstract, self.frozen), batch)
 
 
 def build_balancer(config: Mapping[str, Any]) -> Balancer | None:
