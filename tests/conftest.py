@@ -29,10 +29,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "launch" not in item.path.parts)
 
 
-@pytest.fixture(scope="session")
-def tpu_compiler() -> None:
+@pytest.fixture
+def tpu_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that compile for a TPU are skipped where its compiler is absent."""
     pytest.importorskip("libtpu", reason="libtpu, the TPU compiler, has wheels for Linux alone")
+    # It ends the process at a flag of the CPU's compiler.
+    monkeypatch.delenv("XLA_FLAGS")
 
 
 @pytest.fixture(scope="session")
