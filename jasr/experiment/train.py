@@ -20,6 +20,7 @@ from jasr.experiment.evaluators.registry import build_evaluators, measures
 from jasr.experiment.evaluators.run import Run
 from jasr.experiment.lessons import open_lessons
 from jasr.experiment.model import build_model
+from jasr.experiment.one_training import one_training_in
 from jasr.experiment.start import meta_and_plan, warm_parameters
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import open_split, tasks_of
@@ -61,23 +62,29 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     folder, config = Path(workdir), config.to_dict()
     corpus = open_training(config, data_dir)
     validation = open_split(config, config["splits"]["validation"], data_dir)
-    claim(folder, config, resuming=has_finished(folder))
-    # Closed on every way out: its threads outlive a refusal otherwise.
-    checkpoints = Checkpoints(
-        folder, keep=config["train"]["keep_checkpoints"], metric=config["train"]["best_by"]
-    )
-    with contextlib.closing(checkpoints):
-        while True:
-            try:
-                return _train(folder, config, corpus, validation, checkpoints, data_dir)
-            except DamagedCheckpoint as damage:
-                # Those of a teacher, or of what it starts from, are not this run's to set aside.
-                if damage.folder != checkpoints.folder or checkpoints.steps() == [damage.step]:
-                    raise
-                aside = checkpoints.set_aside(damage.step)
-                logging.warning(
-                    "%s: kept as %s; going on from the checkpoint before it", damage.what, aside
-                )
+    with one_training_in(folder):
+        claim(folder, config, resuming=has_finished(folder))
+        # Closed on every way out: its threads outlive a refusal otherwise.
+        checkpoints = Checkpoints(
+            folder, keep=config["train"]["keep_checkpoints"], metric=config["train"]["best_by"]
+        )
+        with contextlib.closing(checkpoints):
+            while True:
+                try:
+                    return _train(folder, config, corpus, validation, checkpoints, data_dir)
+                except DamagedCheckpoint as damage:
+                    _set_aside(checkpoints, damage)
+
+
+def _set_aside(checkpoints: Checkpoints, damage: DamagedCheckpoint) -> None:
+    """So that the run goes on from the checkpoint before it; raises the damage where there is none.
+
+    Those of a teacher, or of what it starts from, are not this run's to set aside.
+    """
+    if damage.folder != checkpoints.folder or checkpoints.steps() == [damage.step]:
+        raise damage
+    aside = checkpoints.set_aside(damage.step)
+    logging.warning("%s: kept as %s; going on from the checkpoint before it", damage.what, aside)
 
 
 def _train(

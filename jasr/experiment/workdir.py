@@ -3,6 +3,7 @@
 WORKDIR/config.json    the config it was made with; another one is refused
         checkpoints/   parameters, each with a copy of everything below
         metrics.jsonl, tensorboard/, skipped.jsonl, eval/
+        training.lock  held by the run that trains in it
 """
 
 import dataclasses

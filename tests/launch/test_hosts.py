@@ -120,6 +120,9 @@ def steps(workdir):
 def test_a_host_that_is_preempted_dies_or_hangs_ends_the_others(spoken, tmp_path):
     workdir = tmp_path / "run"
     first, second = begin(workdir, spoken)
+    third = refuse("train", *FLAGS, f"--workdir={workdir}", f"--data_dir={spoken}")
+    assert f"process {first.pid} on" in third
+    assert "is training in it" in third
     second.send_signal(signal.SIGTERM)
     for process in (first, second):
         said = process.communicate(timeout=60)[1]

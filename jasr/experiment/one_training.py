@@ -1,0 +1,66 @@
+"""One training at a time in a workdir: two would write over each other's checkpoints."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from jasr.errors import UserError
+from jasr.sharding import hosts
+
+# A file server may take so many seconds to learn that another machine is lost.
+PATIENCE = 120.0
+
+
+@contextlib.contextmanager
+def one_training_in(workdir: Path) -> Iterator[None]:
+    """Keeps the workdir to this run until it ends, in whatever way.
+
+    Raises UserError where another run trains in it, or where it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        other = hosts.from_first(lambda: _take(workdir, stack))
+        if other is not None:
+            raise UserError(
+                f"--workdir={workdir}: {other} is training in it: wait until it ends, or give "
+                f"another --workdir"
+            )
+        yield
+
+
+def _take(workdir: Path, stack: contextlib.ExitStack) -> str | None:
+    """None, and the workdir is this process's until the stack is closed; else whose it is."""
+    path, me = workdir / "training.lock", f"process {os.getpid()} on {socket.gethostname()}"
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = stack.enter_context(path.open("a+"))
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; choose a --workdir that you may write to"
+        ) from error
+    begun = time.monotonic()
+    while not _lock(file):
+        other = path.read_text().strip()
+        is_here = other.endswith(f" on {socket.gethostname()}")
+        if is_here or time.monotonic() - begun > PATIENCE:
+            return other or "another process"
+        time.sleep(1.0)
+    file.truncate(0)
+    file.write(me)
+    file.flush()
+    return None
+
+
+def _lock(file: IO[str]) -> bool:
+    """Whether this process has the file to itself; where no file can be locked, it has."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
