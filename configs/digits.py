@@ -20,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ("alone", "smoke"))
     config = fsdd.get_config()
     config.splits.train = HEARD
-    # Four voices: other throats and rooms for half of what they say.
+    # Four voices, heard half of the time as by another microphone.
     config.data.augment.filter_probability = 0.5
     config.model.task_encoding = "add"
     config.tasks.digit = ConfigDict({"name": "classes", "column": "label"})
