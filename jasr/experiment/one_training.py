@@ -34,7 +34,7 @@ def one_training_in(workdir: Path) -> Iterator[None]:
 
 def _take(workdir: Path, stack: contextlib.ExitStack) -> str | None:
     """None, and the workdir is this process's until the stack is closed; else whose it is."""
-    path, me = workdir / "training.lock", f"process {os.getpid()} on {socket.gethostname()}"
+    path, here = workdir / "training.lock", f" on {socket.gethostname()}"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = stack.enter_context(path.open("a+"))
@@ -45,12 +45,11 @@ def _take(workdir: Path, stack: contextlib.ExitStack) -> str | None:
     begun = time.monotonic()
     while not _lock(file):
         other = path.read_text().strip()
-        is_here = other.endswith(f" on {socket.gethostname()}")
-        if is_here or time.monotonic() - begun > PATIENCE:
+        if other.endswith(here) or time.monotonic() - begun > PATIENCE:
             return other or "another process"
         time.sleep(1.0)
     file.truncate(0)
-    file.write(me)
+    file.write(f"process {os.getpid()}{here}")
     file.flush()
     return None
 

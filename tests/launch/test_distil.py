@@ -97,8 +97,9 @@ def lessons(teacher, taught):
 
 
 def test_lessons_that_were_kept_teach_as_the_teacher_does(student, taught, lessons, tmp_path):
-    kept = f"--config.teacher.lessons={lessons}"
-    flags = (*taught, kept, "--config.train.num_steps=4", "--config.data.num_workers=1")
+    """Whatever a lone teacher weighs."""
+    kept = (f"--config.teacher.lessons={lessons}", "--config.teacher.weights=(2.0,)")
+    flags = (*taught, *kept, "--config.train.num_steps=4", "--config.data.num_workers=1")
     launch("train", *flags, f"--workdir={tmp_path}")
     assert_same_losses(tmp_path, student, 1e-3)
 

@@ -95,9 +95,10 @@ def test_each_says_what_it_says_alone(outputs, variables, teacher_params):
 def test_the_teacher_hears_no_noise_that_is_the_student_s(variables):
     loud = taught().clone(student=STUDENT.clone(noise=AddNoise(1.0, (-10.0, -10.0))))
     how = {"train": True, "rngs": {"augment": jax.random.key(0)}}
-    clean, noisy = (run(model, variables, **how) for model in (taught(), loud))
+    # Not compiled as a whole: in two programs the same sums may be rounded in two ways.
+    clean, noisy = (model.apply(variables, BATCH, **how) for model in (taught(), loud))
     for name in ("teacher/ctc", "teacher/states"):
-        np.testing.assert_allclose(noisy[name].values, clean[name].values, 1e-5, 1e-5)
+        np.testing.assert_array_equal(noisy[name].values, clean[name].values)
     assert np.abs(noisy["ctc"].values - clean["ctc"].values).max() > 0.1
 
 
