@@ -3,10 +3,11 @@
     python -m launch.prepare --config=configs/multitask.py
     python -m benchmarks.several_tasks --runs=runs/tasks --seeds=0,1,2 --parts=together,alone
 
-Parts: together (transcript, roles and intent in one model), alone (a model of the same
-size and steps for each), pipeline (a model of roles that reads, given what the transcript's model
-wrote), encodings (how the model is told the task), balancers (what weighs the losses). Prints a
-table of the test split's figures, each as mean and standard deviation over the seeds.
+Parts: together (transcript, roles and intent in one model), all (tags of roles and speakers too),
+alone (a model of the same size and steps for each), pipeline (a model of roles that reads, given
+what the transcript's model wrote), encodings (how the model is told the task), balancers (what
+weighs the losses). Prints a table of the test split's figures, each as mean and standard deviation
+over the seeds.
 """
 
 from collections.abc import Iterator
@@ -20,15 +21,22 @@ from benchmarks.tables import markdown, spread
 from configs.multitask import BALANCERS, ENCODINGS
 
 FLAGS = flags.FLAGS
-PARTS = ("together", "alone", "pipeline", "encodings", "balancers")
+PARTS = ("together", "all", "alone", "pipeline", "encodings", "balancers")
 flags.DEFINE_string("runs", "runs/several_tasks", "Where the trainings' folders lie.")
 flags.DEFINE_list("parts", ",".join(PARTS), "What is compared.")
 flags.DEFINE_integer("num_steps", 4000, "Of each training.")
 
 TASKS = ("transcript", "roles", "intent")
 TOGETHER = ",".join(TASKS)
+ALL = f"{TOGETHER},tags,speaker"
 # Task and figure, in the order of the table's columns.
-FIGURES = (("transcript", "wer"), ("roles", "f1"), ("intent", "accuracy"))
+FIGURES = (
+    ("transcript", "wer"),
+    ("roles", "f1"),
+    ("intent", "accuracy"),
+    ("tags", "f1"),
+    ("speaker", "accuracy"),
+)
 
 
 def experiment() -> Iterator[Run]:
@@ -64,6 +72,8 @@ def _arguments() -> dict[str, str]:
         chosen |= {task: task for task in TASKS}
     if parts & {"together", "encodings", "balancers"}:
         chosen["add"] = f"{TOGETHER},add"
+    if "all" in parts:
+        chosen["all"] = ALL
     if "encodings" in parts:
         chosen |= {encoding: f"{TOGETHER},{encoding}" for encoding in ENCODINGS}
     if "balancers" in parts:
@@ -81,7 +91,8 @@ def table(runs: Path) -> str:
             ("reads what was heard", "test-heard"),
         ):
             found = _of_seeds(runs, "reading", "roles", "f1", split)
-            rows[f"a model that {title}"] = ["-", found, "-"]
+            cells = [found if task == "roles" else "-" for task, _ in FIGURES]
+            rows[f"a model that {title}"] = cells
     return markdown(["model", *(f"{task}, {figure}" for task, figure in FIGURES)], rows)
 
 
