@@ -53,7 +53,10 @@ def _readable(one: Mapping[str, Any]) -> str:
 
 def _shown(answer: Any) -> str:
     if isinstance(answer, Mapping):
-        return "  ".join(f"[{name} {phrase}]" for name, phrase in answer.items())
+        return "  ".join(
+            _shown(one) if isinstance(one, Mapping) else f"[{name} {one}]"
+            for name, one in answer.items()
+        )
     return "(malformed)" if answer is None else str(answer)
 
 

@@ -14,7 +14,7 @@ import ml_collections
 from tensorflow_datasets.core.constants import get_default_data_dir
 
 from jasr.corpora.builder import VERSION, SpeechBuilder
-from jasr.corpora.corpus import Corpus, NoSuchSplit, find_split
+from jasr.corpora.corpus import Corpus, NoSuchSplit, NotPrepared, find_split
 from jasr.corpora.joined import JoinedCorpus
 from jasr.corpora.librispeech import LibrispeechSource
 from jasr.corpora.manifest import ManifestSource
@@ -111,7 +111,7 @@ def open_corpus(
     "dev" and "validation" are one split under either name. Of a mixture, a part need not have every
     one of the splits, if another has it.
 
-    Raises UserError, with the command to run, where it is not prepared, and NoSuchSplit, with the
+    Raises NotPrepared, with the command to run, where it is not prepared, and NoSuchSplit, with the
     splits there are, where it has no such split.
     """
     if corpus_config.get("kind") != "mixture":
@@ -166,7 +166,7 @@ def _open(config: CorpusConfig, split: str, data_dir: Path | str | None) -> Corp
 def _open_prepared(config: CorpusConfig, split: str, data_dir: Path | str | None) -> PreparedCorpus:
     folder = _folder(config, data_dir)
     if not _is_prepared(config, folder):
-        raise UserError(
+        raise NotPrepared(
             f"corpus {config.name!r} is not prepared at {folder}: "
             f"run {_prepare_command(config, data_dir)}"
         )

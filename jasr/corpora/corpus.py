@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jasr.errors import UserError
 
@@ -55,9 +55,10 @@ class Corpus(abc.ABC):
     @abc.abstractmethod
     def problems(self) -> Sequence[Problem]: ...
 
-    @property
-    def passes(self) -> Float[np.ndarray, " utterances"] | None:
-        """How often an epoch goes over each utterance; None: once."""
+    def passes_of(self, indices: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"] | None:
+        """How often an epoch goes over each of these utterances, if they are all it has; None:
+        once."""
+        del indices
         return None
 
     @abc.abstractmethod
@@ -83,6 +84,10 @@ class Corpus(abc.ABC):
             labels = dict(utterance.labels)
             digest.update(json.dumps([*row, labels], sort_keys=True).encode() + b"\n")
         return digest.hexdigest()[:16]
+
+
+class NotPrepared(UserError):
+    """A corpus that is not there yet."""
 
 
 class NoSuchSplit(UserError):

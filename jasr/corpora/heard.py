@@ -6,9 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float
-
 from jasr.corpora.corpus import Corpus, Utterance
 from jasr.corpora.view import CorpusView
 from jasr.errors import UserError
@@ -70,11 +67,6 @@ class HeardCorpus(CorpusView):
     @property
     def utterances(self) -> Sequence[Utterance]:
         return self._rows[1]
-
-    @property
-    def passes(self) -> Float[np.ndarray, " utterances"] | None:
-        passes = self.whole.passes
-        return None if passes is None else passes[self._rows[0]]
 
     def index_in_whole(self, index: int) -> int:
         return self._rows[0][index]

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jasr.corpora.corpus import Corpus, Problem, Utterance
 
@@ -14,8 +14,8 @@ from jasr.corpora.corpus import Corpus, Problem, Utterance
 class JoinedCorpus(Corpus):
     """The utterances of its parts, one part after the other; all at one sample rate.
 
-    passes: how often an epoch goes over each part, as often as the part itself says where it is
-            not said.
+    passes: how often an epoch goes over each part, once if it is not said; a part may itself go
+            over some of its own more often.
     """
 
     def __init__(self, parts: Sequence[Corpus], passes: Sequence[float] | None = None):
@@ -32,13 +32,26 @@ class JoinedCorpus(Corpus):
     def utterances(self) -> Sequence[Utterance]:
         return [utterance for part in self.parts for utterance in part.utterances]
 
-    @property
-    def passes(self) -> Float[np.ndarray, " utterances"] | None:
-        if self._passes is None and all(part.passes is None for part in self.parts):
-            return None
-        own = [np.ones(len(part)) if part.passes is None else part.passes for part in self.parts]
-        times = self._passes or (1.0,) * len(own)
-        return np.concatenate([time * passes for time, passes in zip(times, own, strict=True)])
+    def passes_of(self, indices: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"] | None:
+        numbers = np.searchsorted(self._starts, indices, side="right") - 1
+        own, are_said = np.ones(len(indices)), False
+        for number, part in enumerate(self.parts):
+            rows = numbers == number
+            passes = part.passes_of(indices[rows] - self._starts[number])
+            if passes is not None:
+                own[rows], are_said = passes, True
+        times = self.times_of(np.bincount(numbers, own, minlength=len(self.parts)))
+        if times is None:
+            return own if are_said else None
+        return own * np.asarray(times)[numbers]
+
+    def times_of(self, sizes: Float[np.ndarray, " parts"]) -> Sequence[float] | None:
+        """How often an epoch goes over each part; None: once.
+
+        sizes: how many rows each has by itself.
+        """
+        del sizes
+        return self._passes
 
     @cached_property
     def problems(self) -> Sequence[Problem]:

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-from jaxtyping import Float
-
 from jasr.corpora.corpus import Corpus, Utterance
 from jasr.corpora.view import CorpusView
 
@@ -27,11 +24,6 @@ class PartOfCorpus(CorpusView):
     def utterances(self) -> Sequence[Utterance]:
         stop = max(self._start + 1, self._place(self.percent.stop))
         return self.whole.utterances[self._start : stop]
-
-    @property
-    def passes(self) -> Float[np.ndarray, " utterances"] | None:
-        passes = self.whole.passes
-        return None if passes is None else passes[self._start : self._start + len(self)]
 
     def index_in_whole(self, index: int) -> int:
         return self._start + index

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jasr.corpora.corpus import Corpus, Problem, Utterance
 
@@ -23,9 +23,9 @@ class CorpusView(Corpus):
     def problems(self) -> Sequence[Problem]:
         return self.whole.problems
 
-    @property
-    def passes(self) -> Float[np.ndarray, " utterances"] | None:
-        return self.whole.passes
+    def passes_of(self, indices: Int[np.ndarray, " some"]) -> Float[np.ndarray, " some"] | None:
+        places = [self.index_in_whole(int(index)) for index in indices]
+        return self.whole.passes_of(np.asarray(places, np.int64))
 
     def read(self, index: int) -> Float[np.ndarray, " samples"]:
         return self.whole.read(self.index_in_whole(index))

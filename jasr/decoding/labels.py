@@ -38,10 +38,29 @@ class ClassArgmax:
 
 
 @dataclasses.dataclass(frozen=True)
+class Given:
+    """The batch's own text, as the only hypothesis: what a search without errors would find."""
+
+    @property
+    def name(self) -> str:
+        return "given"
+
+    @compiled
+    def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
+        del model, variables
+        text = batch.targets["text"]
+        return Hypotheses(
+            tokens=text.values[:, None],
+            mask=text.mask[:, None],
+            scores=jnp.zeros((len(text.values), 1)),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class TagArgmax:
     """What a search finds, as the first hypothesis, and each token's likeliest tag as the second.
 
-    search: an attention method of `jasr.decoding.methods`.
+    search: a method of `jasr.decoding.methods`, or `Given`.
     """
 
     head: str

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from jasr.decoding.hypotheses import Hypothesis
-from jasr.decoding.labels import ClassArgmax, TagArgmax
+from jasr.decoding.labels import ClassArgmax, Given, TagArgmax
 from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError, nearest
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.tasks import tasks_of
 from jasr.tasks.task import Classified, Tagged, Task, Written, mark
+from jasr.tasks.text import Text
 from jasr.text.tokenizer import Tokenizer
 
 # Those of an utterance, best first.
@@ -23,6 +24,8 @@ def asking(recognition: Recognition, name: str) -> Recognition:
     Raises UserError where the model has no such task, or the search cannot keep to its names.
     """
     tasks = tasks_of(recognition.meta)
+    if not tasks:
+        raise UserError(f"task {name!r}: this model has no tasks, it transcribes")
     if name not in tasks:
         raise UserError(f"task {name!r} is none of this model's: {nearest(name, tasks)}")
     task = tasks[name]
@@ -39,6 +42,11 @@ def _choosing(recognition: Recognition, name: str, task: Classified) -> Recognit
         return task.names[found[0].tokens[0]]
 
     return dataclasses.replace(recognition, method=ClassArgmax(name), read=read)
+
+
+def given_words(recognition: Recognition) -> Recognition:
+    """The same, with the corpus's words in place of those that a search finds."""
+    return dataclasses.replace(recognition, method=Given())
 
 
 def _tagging(recognition: Recognition, name: str, task: Tagged) -> Recognition:
@@ -58,27 +66,34 @@ def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
     def read(found: Hypotheses) -> Any:
         return task.read(tokenizer.decode(found[0].tokens))
 
-    if not task.names:
-        return dataclasses.replace(recognition, read=read)
-    if not hasattr(search, "rule"):
+    if not hasattr(search, "rule") and not _is_heard_by_ctc(task, recognition):
         raise UserError(
             f"config.tasks.{name} is written by the decoder, and config.decoding.name is "
             f"{recognition.meta.config['decoding']['name']!r}: use attention_greedy or "
             f"attention_beam"
         )
-    search = dataclasses.replace(search, rule=phrase_rule(task, tokenizer))
+    if task.names:
+        search = dataclasses.replace(search, rule=phrase_rule(task, tokenizer))
     return dataclasses.replace(recognition, method=search, read=read)
+
+
+def _is_heard_by_ctc(task: Written, recognition: Recognition) -> bool:
+    """Whether a CTC head alone writes what the task does: it transcribes, or learned each text."""
+    if task.names:
+        return False
+    targets = [term.get("target") for term in recognition.meta.config["objective"].values()]
+    is_transcript = isinstance(task, Text) and task.column == "text"
+    return is_transcript or "transcript" not in targets
 
 
 def phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
     """Which tokens may follow which where a task writes its names and words behind each.
 
     Whatever the task writes may be written: a word can begin with a token of its own letters or,
-    where the tokenizer has learned no such token, with a space alone.
+    where the tokenizer has learned no such token, with a space alone. Raises UserError where a name
+    is not one token.
     """
-    names = tuple(token for name in task.names for token in tokenizer.encode(mark(name)))
-    first = len(tokenizer.decode([names[0], names[0]]).split())
-    assert first == 2, "a name is one token"
+    names = tuple(_token_of(name, tokenizer) for name in task.names)
 
     def written(*tokens: int) -> list[str]:
         return tokenizer.decode([names[0], *tokens]).split()
@@ -89,3 +104,14 @@ def phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
     letters = next(t for t in others if len(written(t)) == 1 and written(t) != written())
     gaps = tuple(t for t in others if written(t) == written() and len(written(t, letters)) == 2)
     return PhraseRule(names, starts, tokenizer.end_id, gaps)
+
+
+def _token_of(name: str, tokenizer: Tokenizer) -> int:
+    tokens = tokenizer.encode(mark(name))
+    # By itself a word is what it begins, and so is one behind another.
+    if len(tokens) != 1 or len(tokenizer.decode(tokens * 2).split()) != 2:
+        raise UserError(
+            f"the tokenizer has no token for {mark(name)}: a task that writes names needs one "
+            f"trained with them (config.text.tokenizer bpe or unigram)"
+        )
+    return tokens[0]

@@ -120,7 +120,7 @@ def train_plan(
             needs_text=config["needs_text"],
         )
     )
-    passes = None if corpus.passes is None else corpus.passes[selection.indices]
+    passes = corpus.passes_of(selection.indices)
     return order(config, selection, seed=seed, multiple_of=multiple_of, passes=passes)
 
 

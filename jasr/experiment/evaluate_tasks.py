@@ -18,7 +18,7 @@ from jasr.evaluation.matrices import draw_matrices, named_rows
 from jasr.evaluation.report import write_report
 from jasr.evaluation.scoring import score_utterance, summarize, write_evaluation
 from jasr.evaluation.task_scoring import Labelled, count_answers, label_answers, summarize_answers
-from jasr.experiment.answers import asking
+from jasr.experiment.answers import asking, given_words
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.task_relations import gradient_cosines, vector_cosines
 from jasr.experiment.tasks import tasks_of
@@ -27,7 +27,7 @@ from jasr.models.int8 import dequantized, kept_in
 from jasr.pipeline.skip_report import SkipReport
 from jasr.sharding import hosts
 from jasr.tasks.asked import AskedCorpus
-from jasr.tasks.task import Task
+from jasr.tasks.task import Tagged, Task
 from jasr.tasks.text import Text
 
 
@@ -43,6 +43,8 @@ def evaluate_tasks(
 ) -> dict[str, Any]:
     """Scores and writes what the folder is to hold, and prints a table; corpora: of each task.
 
+    Of tags there are two scores: of the words that are recognised, and "words_given", of those that
+    were said.
     A task of which the corpus knows nothing is left out; UserError where that is every task.
     """
     tasks = tasks_of(recognition.meta)
@@ -51,17 +53,25 @@ def evaluate_tasks(
     if not asked:
         raise UserError(f"{title}: no utterance has a label for any of {', '.join(tasks)}")
     figures: dict[str, Any] = {}
-    for name, corpus in asked.items():
-        if hosts.is_first():
-            skipped.add(corpus.problems)
-        answering = asking(recognition, name)
+
+    def answered(
+        answering: Recognition, task: Task, corpus: Corpus
+    ) -> tuple[dict[str, Any], Labelled, float]:
         answers, seconds = answering.recognize(
             params, corpus, report=lambda loaded: skipped.add(loaded.problems)
         )
-        task = tasks[name]
         labelled = label_answers(task, corpus, answers)
         counts = count_answers(task, labelled)
-        figures[name] = summarize_answers(task, counts, decoding=answering.name)
+        return summarize_answers(task, counts, decoding=answering.name), labelled, seconds
+
+    for name, corpus in asked.items():
+        if hosts.is_first():
+            skipped.add(corpus.problems)
+        task, answering = tasks[name], asking(recognition, name)
+        figures[name], labelled, seconds = answered(answering, task, corpus)
+        if isinstance(task, Tagged):
+            reading = asking(given_words(recognition), name)
+            figures[name]["words_given"], _, _ = answered(reading, task, corpus)
         if hosts.is_first():
             _write_answers(folder / f"{name}.jsonl", labelled)
         if isinstance(task, Text) and hosts.is_first():
@@ -75,10 +85,11 @@ def evaluate_tasks(
             )
     rows = recognition.batches(JoinedCorpus(list(asked.values())))
     whole = dequantized(params)
-    cosines = {"gradients": gradient_cosines(recognition, whole, rows)}
-    vectors = vector_cosines(recognition, whole)
-    if vectors is not None:
-        cosines = {"task vectors": vectors, **cosines}
+    compared = {
+        "task vectors": vector_cosines(recognition, whole),
+        "gradients": gradient_cosines(recognition, whole, rows),
+    }
+    cosines = {of: matrix for of, matrix in compared.items() if matrix is not None}
     summary = {
         "step": step,
         "tasks": figures,
@@ -87,7 +98,8 @@ def evaluate_tasks(
     }
     if hosts.is_first():
         titled = {f"{of}, cosines": matrix for of, matrix in cosines.items()}
-        write_whole(folder / "tasks.png", draw_matrices(titled))
+        if titled:
+            write_whole(folder / "tasks.png", draw_matrices(titled))
         write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
         _print(tasks, figures, folder)
     return summary
@@ -124,5 +136,7 @@ def _print(tasks: Mapping[str, Task], figures: Mapping[str, Any], folder: Path) 
         shown = [f"{column} {100 * found[column]:.2f} %" for column in task.columns]
         first = task.columns[0]
         shown[0] += f" [{100 * found[f'{first}_low']:.2f}, {100 * found[f'{first}_high']:.2f}]"
+        if given := found.get("words_given"):
+            shown.append(f"{first} {100 * given[first]:.2f} % where the words are given")
         print(f"{name}: {', '.join(shown)}; {found['utterances']} utterances, {found['decoding']}")
     print(f"\nreports: {folder}, tasks.png among them")

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jasr.corpora.corpus import Corpus
+from jasr.corpora.corpus import Corpus, NotPrepared
 from jasr.errors import UserError, first_line
 from jasr.experiment.clusters import describe
 from jasr.experiment.data import empty_batch, needs_statistics, order
@@ -183,7 +183,7 @@ def _selection(config: Mapping[str, Any], data_dir: str | None) -> tuple[Selecti
     rate, data = config["corpus"]["sample_rate"], config["data"]
     try:
         corpus = open_training(config, data_dir)
-    except UserError:
+    except NotPrepared:
         longest = data["max_seconds"]
         seconds = np.linspace(data["min_seconds"], longest, ASSUMED_UTTERANCES)
         samples = np.round(seconds * rate).astype(np.int64)

@@ -34,15 +34,17 @@ def vector_cosines(recognition: Recognition, params: Any) -> tuple[tuple[str, ..
 
 def gradient_cosines(
     recognition: Recognition, params: Any, batches: Iterable[LoadedBatch]
-) -> tuple[tuple[str, ...], Matrix]:
+) -> tuple[tuple[str, ...], Matrix] | None:
     """Of the gradients of the objective's terms by all parameters, the mean over some batches.
 
-    Terms that need a teacher are left out.
+    Terms that need a teacher are left out; None if all do.
     """
     config = recognition.meta.config
     own = {
         name: term for name, term in config["objective"].items() if term["name"] not in OF_A_TEACHER
     }
+    if not own:
+        return None
     objective = build_objective(own, tuple(config["tasks"]))
     weights = dict.fromkeys(objective.terms, jnp.ones(()))
 

@@ -7,8 +7,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import SPLIT_ALIASES, Corpus
 from jasr.corpora.joined import JoinedCorpus
@@ -18,6 +16,7 @@ from jasr.experiment.workdir import Meta
 from jasr.tasks.asked import AskedCorpus
 from jasr.tasks.classes import Classes
 from jasr.tasks.frames import SemanticRoles
+from jasr.tasks.mixture import Mixing, Mixture
 from jasr.tasks.role_tags import RoleTags
 from jasr.tasks.slots import Slots
 from jasr.tasks.task import Task, Written, mark
@@ -30,10 +29,10 @@ TASKS = {
     "role_tags": RoleTags,
     "slots": Slots,
 }
+# What batches, models and transcriptions have of their own under these names.
+RESERVED = ("task", "text", "transcript", "encoder", "ctc", "decoder", "decoder_factors", "path")
 # Keys of a task's section that say what it is learned from.
 OF_DATA = ("corpus", "splits", "share")
-# By how much of itself a share may differ from what was stated.
-MAX_SHARE_ERROR = 0.1
 
 
 def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Task]:
@@ -42,6 +41,8 @@ def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -
     for name, section in config["tasks"].items():
         fields = {key: value for key, value in section.items() if key not in OF_DATA}
         task = construct_named(TASKS, fields, f"config.tasks.{name}")
+        if name in RESERVED and not (isinstance(task, Written) and name != "path"):
+            raise UserError(f"config.tasks.{name}: the name is taken; give the task another")
         found = tuple(names.get(name, ()))
         tasks[name] = dataclasses.replace(task, names=found) if found else task
     return tasks
@@ -55,19 +56,11 @@ def open_split(config: Mapping[str, Any], split: str, data_dir: str | None) -> C
 
 
 def open_mixture(config: Mapping[str, Any], split: str, data_dir: str | None) -> Corpus:
-    """The same, to be trained on: tasks are mixed.
-
-    An epoch goes over all rows as often as there are rows. Of each task there are as many as its
-    share says, in proportion to the others'; without shares, as many to the power of 1 /
-    config.mixing_temperature as there are: 1 leaves proportions as they are, infinity evens them
-    out (Arivazhagan et al. 2019, "Massively multilingual neural machine translation in the wild",
-    section 4.2).
-    """
+    """The same, to be trained on: tasks are mixed."""
     if not config["tasks"]:
         return open_corpus(config["corpus"], split, data_dir)
-    parts = _of_every_task(config, split, data_dir)
-    sizes = [float(len(part) if part.passes is None else part.passes.sum()) for part in parts]
-    return JoinedCorpus(parts, _passes(config, sizes))
+    mixing = Mixing.of(config["tasks"], config["mixing_temperature"])
+    return Mixture(_of_every_task(config, split, data_dir), mixing)
 
 
 def _of_every_task(
@@ -78,10 +71,16 @@ def _of_every_task(
     if empty:
         raise UserError(
             f"config.tasks.{empty[0]}: no utterance of the split {split!r} has a label for it"
+            f"{_columns_of(parts[list(config['tasks']).index(empty[0])].whole)}"
         )
     if len({part.sample_rate for part in parts}) > 1:
         raise UserError("config.tasks: all corpora must have one sample_rate")
     return parts
+
+
+def _columns_of(corpus: Corpus) -> str:
+    columns = sorted({column for u in corpus.utterances for column in u.labels})
+    return f"; the corpus has the columns {', '.join(columns) or 'of no label'}"
 
 
 def ask(config: Mapping[str, Any], name: str, split: str, data_dir: str | None) -> AskedCorpus:
@@ -95,40 +94,10 @@ def place_of(config: Mapping[str, Any], name: str, split: str) -> tuple[dict[str
     task = config["tasks"][name]
     section = {**config["corpus"], **(task.get("corpus") or {})}
     splits = task.get("splits") or {}
-    names = (split, SPLIT_ALIASES.get(split))
+    # What config.splits has in the place of train or validation goes by that name too.
+    roles = [role for role, stated in config["splits"].items() if stated == split]
+    names = (split, SPLIT_ALIASES.get(split), *roles)
     return section, next((splits[name] for name in names if name in splits), split)
-
-
-def _passes(config: Mapping[str, Any], sizes: Sequence[float]) -> list[float]:
-    """How often an epoch goes over each part: as the shares say, in eighths.
-
-    An epoch is as long as it takes, up to four times all rows, for that to be exact. Raises
-    UserError where a share would still be off by more than a tenth of it.
-    """
-    shares = _shares(config, sizes)
-    wanted = np.array(
-        [share * sum(sizes) / size for share, size in zip(shares, sizes, strict=True)]
-    )
-    found = [np.round(8 * wanted * scale) / 8 for scale in np.arange(8, 33) / 8]
-    given = [eighths * sizes / np.sum(eighths * sizes) for eighths in found]
-    errors = [np.max(np.abs(one / shares - 1)) for one in given]
-    best = int(np.argmin(np.round(errors, 2)))
-    if errors[best] > MAX_SHARE_ERROR:
-        worst = int(np.argmax(np.abs(given[best] / shares - 1)))
-        raise UserError(
-            f"config.tasks.{list(config['tasks'])[worst]}: a share of {shares[worst]:.4f} of these "
-            f"corpora cannot be mixed, {given[best][worst]:.4f} would be the nearest; give shares "
-            f"that are less far apart"
-        )
-    return found[best].tolist()
-
-
-def _shares(config: Mapping[str, Any], sizes: Sequence[float]) -> list[float]:
-    given = [section.get("share", 0.0) for section in config["tasks"].values()]
-    if any(given) and not all(share > 0 for share in given):
-        raise UserError("config.tasks: give every task a share above 0, or none")
-    weights = given if any(given) else [n ** (1 / config["mixing_temperature"]) for n in sizes]
-    return [weight / sum(weights) for weight in weights]
 
 
 def find_names(config: Mapping[str, Any], corpus: Corpus) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jasr.errors import UserError
 from jasr.objectives.cross_entropy import append_end, token_losses
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, read_target
 from jasr.types import Batch, Outputs, Sum
 
 
@@ -35,7 +35,7 @@ class ChunkedCrossEntropy:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         factors: Any = read_output(outputs, self.output, "chunked_cross_entropy")
-        target = append_end(batch.targets[self.target], self.end_id)
+        target = append_end(read_target(batch, self.target, "chunked_cross_entropy"), self.end_id)
         real_BL = target.mask & batch.example_mask[:, None]
 
         @jax.checkpoint

@@ -3,7 +3,7 @@
 import dataclasses
 
 from jasr.objectives.cross_entropy import label_terms
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, read_target
 from jasr.types import Batch, Outputs
 
 
@@ -19,4 +19,5 @@ class Classification:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         logits = read_output(outputs, self.head, "classification")
-        return label_terms(logits, batch.targets[self.head], batch, self.label_smoothing)
+        labels = read_target(batch, self.head, "classification")
+        return label_terms(logits, labels, batch, self.label_smoothing)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, read_target
 from jasr.types import Batch, Outputs, Padded, Sum
 
 
@@ -26,7 +26,7 @@ class CrossEntropy:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         logits = read_output(outputs, self.output, "cross_entropy")
-        target = append_end(batch.targets[self.target], self.end_id)
+        target = append_end(read_target(batch, self.target, "cross_entropy"), self.end_id)
         return label_terms(logits, target, batch, self.label_smoothing)
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool
 
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, read_target
 from jasr.types import Batch, Outputs, Padded, Sum
 
 
@@ -24,7 +24,7 @@ class CTC:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         logits = read_output(outputs, self.output, "ctc")
-        target = batch.targets[self.target]
+        target = read_target(batch, self.target, "ctc")
         feasible = is_feasible(logits, target)
         loss_B = optax.ctc_loss(
             logits.values.astype(jnp.float32),

@@ -113,3 +113,14 @@ def read_output(outputs: Outputs, name: str, reader: str) -> Padded:
             f"{', '.join(sorted(outputs))}: add the head to config.model or drop the objective"
         )
     return outputs[name]
+
+
+def read_target(batch: Batch, name: str, reader: str) -> Padded:
+    """The target an objective names; raises UserError where the batch has none of that name."""
+    if name not in batch.targets:
+        raise UserError(
+            f"objective {reader!r} reads the target {name!r}, but these batches have "
+            f"{', '.join(sorted(batch.targets)) or 'none'}: mend its target in config.objective, "
+            f"or add the task to config.tasks"
+        )
+    return batch.targets[name]

@@ -4,9 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
 
-import numpy as np
-from jaxtyping import Float
-
 from jasr.corpora.corpus import Corpus, Utterance
 from jasr.corpora.view import CorpusView
 from jasr.tasks.task import Task
@@ -36,11 +33,6 @@ class AskedCorpus(CorpusView):
     def utterances(self) -> Sequence[Utterance]:
         whole = self.whole.utterances
         return [Asked(**vars(whole[place]), task=self.task) for place in self._places]
-
-    @property
-    def passes(self) -> Float[np.ndarray, " utterances"] | None:
-        passes = self.whole.passes
-        return None if passes is None else passes[self._places]
 
     def index_in_whole(self, index: int) -> int:
         return self._places[index]

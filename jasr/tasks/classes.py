@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jasr.corpora.corpus import Utterance
+from jasr.tasks.columns import read_name, unexpected
 from jasr.tasks.task import Classified
 
 
@@ -26,10 +27,12 @@ class Classes(Classified):
     names: tuple[str, ...] = ()
 
     def label(self, utterance: Utterance) -> Any:
-        value = utterance.speaker if self.column == "speaker" else utterance.labels.get(self.column)
-        if value is None:
-            return None
-        return str(int(value) % self.among) if self.among else str(value)
+        value = read_name(utterance, self.column)
+        if value is None or not self.among:
+            return value
+        if not value.lstrip("-").isdecimal():
+            raise unexpected(utterance, self.column, value, "a whole number, of which among is")
+        return str(int(value) % self.among)
 
     def count(self, label: Any, predicted: Any) -> Counter[str]:
         return Counter(right=int(label == predicted), utterances=1)

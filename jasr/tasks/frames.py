@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jasr.corpora.corpus import Utterance
+from jasr.tasks.columns import read_spans
 from jasr.tasks.task import Written, mark
+from jasr.text.normalizer import normalizer
 
 ROLES = ("V", "ARG0", "ARG1", "ARG2", "ARGM-LOC", "ARGM-TMP")
 
@@ -19,7 +21,7 @@ def write_phrases(phrases: Iterable[tuple[str, str]]) -> str:
     return " ".join(f"{mark(name)} {phrase}" for name, phrase in phrases)
 
 
-def read_phrases(text: str, names: Iterable[str]) -> dict[str, str] | None:
+def read_line(text: str, names: Iterable[str]) -> dict[str, str] | None:
     """The phrase of each name of a line; None where it is malformed.
 
     Well-formed is a line that begins with a mark, has at least one word behind each, and no mark
@@ -42,6 +44,13 @@ def read_phrases(text: str, names: Iterable[str]) -> dict[str, str] | None:
     return {name: " ".join(words) for name, words in phrases.items()}
 
 
+def normalized(phrases: Iterable[tuple[str, str]], normalizer_name: str) -> dict[str, str]:
+    """Phrases as they are written and scored; those of which nothing is left are left out."""
+    normalize = normalizer(normalizer_name)
+    found = {name: normalize(phrase) for name, phrase in phrases}
+    return {name: phrase for name, phrase in found.items() if phrase}
+
+
 @dataclasses.dataclass(frozen=True)
 class SemanticRoles(Written):
     """The predicate of a sentence and its arguments, in the order they are said.
@@ -50,8 +59,10 @@ class SemanticRoles(Written):
     2005, "Introduction to the CoNLL-2005 shared task"; of the words recognised, so that errors of
     recognition count. A malformed line has no arguments.
 
-    column: of the corpus's labels: {role: {"phrase": ..., "span": [first word, behind the last]}}.
-    names:  of the roles.
+    column:     of the corpus's labels:
+                {role: {"phrase": ..., "span": [first word, behind the last]}}.
+    names:      of the roles; others are left out.
+    normalizer: of the phrases, as of the transcript.
     """
 
     columns = ("f1_error", "f1", "precision", "recall", "malformed")
@@ -59,19 +70,20 @@ class SemanticRoles(Written):
     column: str = "roles"
     names: tuple[str, ...] = ROLES
     predicate: str = "V"
+    normalizer: str = "basic-v1"
 
     def label(self, utterance: Utterance) -> Any:
-        found = utterance.labels.get(self.column)
-        if not found:
-            return None
-        in_order = sorted(found.items(), key=lambda item: item[1]["span"])
-        return {role: at["phrase"] for role, at in in_order}
+        spans = read_spans(utterance, self.column) or {}
+        known = [role for role in spans if role in self.names]
+        in_order = sorted(known, key=lambda role: spans[role]["span"])
+        phrases = ((role, spans[role]["phrase"]) for role in in_order)
+        return normalized(phrases, self.normalizer) or None
 
     def write(self, label: Any) -> str:
         return write_phrases(label.items())
 
     def read(self, text: str) -> Any:
-        return read_phrases(text, self.names)
+        return read_line(text, self.names)
 
     def count(self, label: Any, predicted: Any) -> Counter[str]:
         return count_matches(

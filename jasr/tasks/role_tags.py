@@ -19,7 +19,8 @@ class RoleTags(Tagged):
     Scored as `SemanticRoles`. Ramshaw and Marcus 1995, "Text chunking using
     transformation-based learning", section 4.
 
-    names: O, and both tags of every role.
+    names:      O, and both tags of every role; other roles are left out.
+    normalizer: of the phrases, that of the transcript.
     """
 
     columns = SemanticRoles.columns
@@ -27,6 +28,7 @@ class RoleTags(Tagged):
     column: str = "roles"
     predicate: str = "V"
     names: tuple[str, ...] = (NONE, *(f"{place}-{role}" for role in ROLES for place in "BI"))
+    normalizer: str = "basic-v1"
 
     def label(self, utterance: Utterance) -> Any:
         return self._roles.label(utterance)
@@ -63,7 +65,12 @@ class RoleTags(Tagged):
 
     @property
     def _roles(self) -> SemanticRoles:
-        return SemanticRoles(column=self.column, predicate=self.predicate)
+        return SemanticRoles(
+            column=self.column,
+            predicate=self.predicate,
+            names=tuple(name.removeprefix("B-") for name in self.names if name.startswith("B-")),
+            normalizer=self.normalizer,
+        )
 
 
 def _spans(words: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -5,27 +5,32 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rapidfuzz.distance import Levenshtein
+
 from jasr.corpora.corpus import Utterance
-from jasr.tasks.frames import count_matches, f1_figures, read_phrases, write_phrases
+from jasr.tasks.columns import read_name, read_phrases
+from jasr.tasks.frames import count_matches, f1_figures, normalized, read_line, write_phrases
 from jasr.tasks.task import Written
-from jasr.text.error_counts import count_character_errors, count_word_errors
+from jasr.text.error_counts import count_word_errors
 
 INTENT = "intent="
 
 
 @dataclasses.dataclass(frozen=True)
 class Slots(Written):
-    """An intent and its slots' phrases: <intent=order> please <size> small <drink> mocha.
+    """An intent and its slots' phrases: <intent=order> please <drink> mocha <size> small.
 
     The intent's phrase is always PLEASE, since behind a name stands a phrase; slots come in the
-    order of their names.
+    order of their names. A line without an intent, or of several, is malformed.
 
     intent, column: of the corpus's labels: a name, and {slot: phrase}.
     names:          of the intents, each behind `INTENT`, and the slots; found in the training data.
+    normalizer:     of the phrases, as of the transcript.
 
     SLU-F1 counts a slot of the right name as right, and its phrase's word error rate, and in turn
-    its character error rate, as false on either side: Bastianelli et al. 2020, "SLURP: a spoken
-    language understanding resource package", section 4.2. In thousandths, to stay whole numbers.
+    its character errors over the longer of the two phrases, as false on either side: Bastianelli et
+    al. 2020, "SLURP: a spoken language understanding resource package", section 4.2, and their
+    evaluation's distances. In thousandths, to stay whole numbers.
     """
 
     columns = (
@@ -41,30 +46,40 @@ class Slots(Written):
     intent: str = "intent"
     column: str = "slots"
     names: tuple[str, ...] = ()
+    normalizer: str = "basic-v1"
 
     def label(self, utterance: Utterance) -> Any:
-        intent, slots = utterance.labels.get(self.intent), utterance.labels.get(self.column)
+        intent, slots = read_name(utterance, self.intent), read_phrases(utterance, self.column)
         if intent is None or slots is None:
             return None
-        return {INTENT + intent: PLEASE, **dict(sorted(slots.items()))}
+        return {
+            "intent": intent,
+            "slots": normalized(sorted(slots.items()), self.normalizer),
+        }
 
     def names_in(self, label: Any) -> Iterable[str]:
-        return label
+        return INTENT + label["intent"], *label["slots"]
 
     def write(self, label: Any) -> str:
-        return write_phrases(label.items())
+        return write_phrases([(INTENT + label["intent"], PLEASE), *label["slots"].items()])
 
     def read(self, text: str) -> Any:
-        return read_phrases(text, self.names)
+        phrases = read_line(text, self.names) or {}
+        intents = [name for name in phrases if name.startswith(INTENT)]
+        if len(intents) != 1:
+            return None
+        slots = {name: phrase for name, phrase in phrases.items() if name not in intents}
+        return {"intent": intents[0].removeprefix(INTENT), "slots": slots}
 
     def count(self, label: Any, predicted: Any) -> Counter[str]:
-        (intent, wanted), (guessed, found) = _parts(label), _parts(predicted or {})
+        answer = predicted or {"intent": None, "slots": {}}
+        wanted, found = label["slots"], answer["slots"]
         counts = count_matches(set(wanted.items()), set(found.items()), malformed=predicted is None)
-        counts["right_intents"] = int(intent == guessed)
+        counts["right_intents"] = int(label["intent"] == answer["intent"])
         for name, phrase in wanted.items():
             if name in found:
                 words = count_word_errors(phrase, found[name]).rate
-                characters = count_character_errors(phrase, found[name]).rate
+                characters = Levenshtein.normalized_distance(phrase, found[name])
                 counts["slu_right"] += 2 * THOUSANDTHS
                 counts["slu_false"] += round(THOUSANDTHS * 2 * (words + characters))
             else:
@@ -85,10 +100,3 @@ class Slots(Written):
 
 PLEASE = "please"
 THOUSANDTHS = 1000
-
-
-def _parts(label: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
-    """The intent of a label, the first if there are several, and its slots."""
-    intents = [name for name in label if name.startswith(INTENT)]
-    slots = {name: phrase for name, phrase in label.items() if not name.startswith(INTENT)}
-    return (intents[0] if intents else None), slots

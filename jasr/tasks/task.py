@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from jasr.corpora.corpus import Utterance
+from jasr.errors import UserError
 
 
 class Task(abc.ABC):
@@ -25,7 +26,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def label(self, utterance: Utterance) -> Any:
-        """What is known of an utterance, as JSON can hold it; None where nothing is."""
+        """What is known of an utterance, as JSON can hold it; None where nothing is.
+
+        Raises UserError where its column holds something else.
+        """
 
     def names_in(self, label: Any) -> Iterable[str]:
         """Those that a label is made of, where they are not known beforehand."""
@@ -42,7 +46,15 @@ class Task(abc.ABC):
 
 
 def mark(name: str) -> str:
-    """What stands before the phrase of a name, in a text that has names."""
+    """What stands before the phrase of a name, in a text that has names.
+
+    Raises UserError for a name that would be no word, or not be told from a mark.
+    """
+    if name.split() != [name] or set(name) & set("<>"):
+        raise UserError(
+            f"{name!r} cannot be the name of what a task writes: expected one word without < and "
+            f">; rename it in the manifest"
+        )
     return f"<{name}>"
 
 

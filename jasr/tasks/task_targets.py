@@ -64,9 +64,9 @@ class TaskTargets(Targets):
     def _of_tokens(self, task: Task, tags: Sequence[str], tokens: Sequence[int]) -> list[int]:
         """The tag of each token, that of the word that it is a part of."""
         starts = self.tokenizer.word_starts(tokens)
-        return [
-            task.names.index(tags[bisect_right(starts, place) - 1]) for place in range(len(tokens))
-        ]
+        # A space before the first word is tagged as that.
+        words = [max(bisect_right(starts, place) - 1, 0) for place in range(len(tokens))]
+        return [task.names.index(tags[word]) for word in words]
 
     def _named(self, kind: Any) -> tuple[str, ...]:
         return tuple(name for name, task in self.tasks.items() if isinstance(task, kind))

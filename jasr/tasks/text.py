@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jasr.corpora.corpus import Utterance
+from jasr.tasks.columns import read_text
 from jasr.tasks.task import Written
 from jasr.text.error_counts import count_character_errors, count_word_errors
 from jasr.text.normalizer import normalizer
@@ -26,7 +27,7 @@ class Text(Written):
     names: tuple[str, ...] = ()
 
     def label(self, utterance: Utterance) -> Any:
-        text = utterance.text if self.column == "text" else utterance.labels.get(self.column)
+        text = read_text(utterance, self.column)
         return None if text is None else self.read(text)
 
     def write(self, label: Any) -> str:

@@ -28,11 +28,12 @@ def prepared(make_manifest, tmp_path):
 def test_a_mixture_has_all_its_parts_and_their_passes(prepared):
     mixture = pickle.loads(pickle.dumps(open_corpus(CONFIG, "train", prepared)))
     assert len(mixture) == 7
-    np.testing.assert_array_equal(mixture.passes, [2.0] * 4 + [1.0] * 3)
+    np.testing.assert_array_equal(mixture.passes_of(np.arange(7)), [2.0] * 4 + [1.0] * 3)
+    np.testing.assert_array_equal(mixture.passes_of(np.array([5, 1])), [1.0, 2.0])
     alone = open_corpus(
         {**CONFIG, "kind": "manifest", "name": "song", "parts": {}}, "train", prepared
     )
-    assert alone.passes is None
+    assert alone.passes_of(np.arange(3)) is None
     np.testing.assert_array_equal(mixture.read(5), alone.read(1))
 
 

@@ -1,6 +1,7 @@
 """Tasks mixed in the shares that a config states."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from jasr.corpora.catalogue import prepare_corpus
 from jasr.errors import UserError
 from jasr.experiment.preparing import prepare_corpora
-from jasr.experiment.tasks import open_mixture, open_split, place_of
+from jasr.experiment.tasks import build_tasks, open_mixture, open_split, place_of
 
 CORPUS = {"kind": "spoken_text", "name": "orders", "sample_rate": 16_000}
 
@@ -29,7 +30,19 @@ def config(*shares, temperature=1.0):
     tasks = {name: {"name": "classes", "column": name} for name in ("drink", "size")}
     for task, share in zip(tasks.values(), shares, strict=False):
         task["share"] = share
-    return {"corpus": CORPUS, "tasks": tasks, "mixing_temperature": temperature}
+    return {
+        "corpus": CORPUS,
+        "splits": {"train": "train", "validation": "validation"},
+        "tasks": tasks,
+        "mixing_temperature": temperature,
+    }
+
+
+def of_an_epoch(corpus, indices=None):
+    """How often an epoch goes over each of the utterances, and which of them are asked drinks."""
+    indices = np.arange(len(corpus)) if indices is None else np.array(indices)
+    asked = np.array([corpus.utterances[index].task == "drink" for index in indices])
+    return corpus.passes_of(indices), asked
 
 
 @pytest.mark.parametrize(
@@ -44,10 +57,18 @@ def config(*shares, temperature=1.0):
     ],
 )
 def test_an_epoch_has_of_each_task_what_its_share_says(given, drinks, data_dir):
-    corpus = open_mixture(given, "train", data_dir)
-    of_drinks = np.array([utterance.task == "drink" for utterance in corpus.utterances])
-    assert corpus.passes[of_drinks].sum() / corpus.passes.sum() == pytest.approx(drinks, abs=0.01)
-    assert (corpus.passes * 8 % 1 == 0).all()
+    passes, of_drinks = of_an_epoch(open_mixture(given, "train", data_dir))
+    assert passes[of_drinks].sum() / passes.sum() == pytest.approx(drinks, abs=0.01)
+    assert (passes * 8 % 1 == 0).all()
+
+
+def test_rows_that_cannot_be_used_take_no_share(data_dir):
+    corpus = pickle.loads(pickle.dumps(open_mixture(config(0.5, 0.5), "train", data_dir)))
+    half_of_drinks = [0, 1, 2, 3, 8, 9]
+    passes, of_drinks = of_an_epoch(corpus, half_of_drinks)
+    assert passes[of_drinks].sum() / passes.sum() == pytest.approx(0.5, abs=0.01)
+    with pytest.raises(UserError, match=r"config\.tasks\.size: none of its rows can be used"):
+        of_an_epoch(corpus, [0, 1])
 
 
 def test_a_corpus_that_is_gone_over_more_often_has_no_more_than_its_share(data_dir):
@@ -59,15 +80,47 @@ def test_a_corpus_that_is_gone_over_more_often_has_no_more_than_its_share(data_d
     }
     given = config(0.5, 0.5)
     given["tasks"]["size"]["corpus"] = mixture
-    corpus = open_mixture(given, "train", data_dir)
-    of_size = np.array([utterance.task == "size" for utterance in corpus.utterances])
-    assert corpus.passes[of_size].sum() / corpus.passes.sum() == pytest.approx(0.5, abs=0.01)
+    passes, of_drinks = of_an_epoch(open_mixture(given, "train", data_dir))
+    assert passes[~of_drinks].sum() / passes.sum() == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_share_that_eighths_cannot_give_is_refused(data_dir):
+    given = config(0.001, 0.999)
     with pytest.raises(UserError, match=r"config\.tasks\.drink: a share of 0\.0010"):
-        open_mixture(config(0.001, 0.999), "train", data_dir)
-    assert open_split(config(0.001, 0.999), "train", data_dir).passes is None
+        of_an_epoch(open_mixture(given, "train", data_dir))
+    assert of_an_epoch(open_split(given, "train", data_dir))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (config(0.5), r"tasks\.size\.share is None: expected a number above 0 for every"),
+        (config(0, 0), r"tasks\.drink\.share is 0"),
+        (config(0.5, -1), r"tasks\.size\.share is -1"),
+        (config(0.5, float("inf")), r"tasks\.size\.share is inf"),
+        (config(0.5, "much"), r"tasks\.size\.share is 'much'"),
+        (config(temperature=0.0), r"config\.mixing_temperature is 0"),
+        (config(temperature=-1.0), r"config\.mixing_temperature is -1"),
+    ],
+)
+def test_what_is_no_share_is_refused(given, message, data_dir):
+    with pytest.raises(UserError, match=message):
+        open_mixture(given, "train", data_dir)
+
+
+def test_a_task_of_which_nothing_is_known_is_refused_with_what_is(data_dir):
+    given = config()
+    given["tasks"]["size"]["column"] = "sizes"
+    with pytest.raises(UserError, match=r"tasks\.size: no utterance.*has the columns drink, size"):
+        open_mixture(given, "train", data_dir)
+
+
+@pytest.mark.parametrize("name", ["task", "ctc", "path"])
+def test_a_name_that_is_taken_is_refused(name):
+    given = config()
+    given["tasks"][name] = {"name": "classes", "column": "drink"}
+    with pytest.raises(UserError, match=f"config.tasks.{name}: the name is taken"):
+        build_tasks(given, {})
 
 
 def test_a_task_s_own_split_has_either_name():
@@ -76,6 +129,10 @@ def test_a_task_s_own_split_has_either_name():
     assert place_of(given, "size", "dev")[1] == "train[90%:]"
     assert place_of(given, "size", "validation")[1] == "train[90%:]"
     assert place_of(given, "size", "test")[1] == "test"
+    given["splits"]["train"] = "train[:95%]"
+    given["tasks"]["size"]["splits"]["train"] = "train[:50%]"
+    assert place_of(given, "size", "train[:95%]")[1] == "train[:50%]"
+    assert place_of(given, "drink", "train[:95%]")[1] == "train[:95%]"
 
 
 def test_every_task_s_corpus_is_prepared_from_a_folder_of_its_own(tmp_path):

@@ -22,7 +22,7 @@ from jasr.tasks.asked import AskedCorpus
 from jasr.tasks.targets import NoTargets
 from jasr.training.checkpoint import open_checkpoints
 
-ARGUMENT = "transcript,roles,tags,speaker,pcgrad,smoke"
+ARGUMENT = "transcript,roles,tags,speaker,grad_norm,smoke"
 CONFIG = f"--config=configs/multitask.py:{ARGUMENT}"
 TASKS = {"transcript", "roles", "tags", "speaker"}
 
@@ -39,15 +39,19 @@ def trained(data, tmp_path_factory):
     """A model of all tasks, stopped once on the way."""
     workdir = tmp_path_factory.mktemp("multitask") / "run"
     for steps in (4, 8):
-        launch(
-            "train",
-            CONFIG,
-            f"--data_dir={data}",
-            f"--workdir={workdir}",
-            "--config.data.num_buckets=1",
-            f"--config.train.num_steps={steps}",
-        )
+        train(data, workdir, steps)
     return workdir
+
+
+def train(data, workdir, steps):
+    launch(
+        "train",
+        CONFIG,
+        f"--data_dir={data}",
+        f"--workdir={workdir}",
+        "--config.data.num_buckets=1",
+        f"--config.train.num_steps={steps}",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,21 @@ def test_one_compilation_whatever_the_mixture(trained):
     last = metrics(trained)[-1]
     for figure in ("transcript/wer", "roles/f1", "tags/f1", "speaker/accuracy", "error"):
         assert f"validation/{figure}" in last
+
+
+def test_a_mixture_and_its_balancer_go_on_as_if_nothing_had_stopped_them(data, trained, tmp_path):
+    train(data, tmp_path, 8)
+
+    def figures(workdir):
+        lines = [line for line in metrics(workdir) if "loss" in line]
+        return [
+            {name: value for name, value in line.items() if name.startswith(("loss", "weight"))}
+            for line in lines
+        ]
+
+    unbroken = figures(tmp_path)
+    assert unbroken == figures(trained)
+    assert unbroken[0]["weight/roles"] != unbroken[-1]["weight/roles"]
 
 
 @pytest.mark.usefixtures("evaluated")
@@ -107,6 +126,7 @@ def test_every_task_is_scored(trained, evaluated):
         # Speakers are known of a few recordings of those that are trained on, kept back.
         assert len(answers) == figures["utterances"] == (2 if name == "speaker" else 8)
         assert all({"id", "label", "answer"} == set(answer) for answer in answers)
+    assert {"f1", "precision"} <= set(summary["tasks"]["tags"]["words_given"])
     # Constrained, a line may be wrong and even cut short, but it is a frame.
     assert summary["tasks"]["roles"]["malformed"] == 0
     assert (folder / "transcript" / "report.html").exists()
@@ -172,5 +192,5 @@ def test_tasks_are_mixed_as_it_is_said(data):
     seen = rows_of_tasks(config, data)
     assert seen["transcript"] / seen["intent"] == pytest.approx(3.0, rel=0.05)
     del config.tasks.intent["share"]
-    with pytest.raises(UserError, match="give every task a share above 0, or none"):
+    with pytest.raises(UserError, match="expected a number above 0 for every task, or none"):
         open_mixture(config.to_dict(), "train", str(data))

@@ -1,5 +1,7 @@
 """Objectives: parity with PyTorch, guards, and denominators that only the batch decides."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,6 +161,47 @@ def test_the_total_weighs_and_divides_once(batch_and_logits):
     total = objective.losses(sums, {name: s.count for name, s in sums.items()}, weights).sum()
     expected = 0.3 * sums["ctc"].mean() + 0.7 * sums["ce"].mean()
     np.testing.assert_allclose(total, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("objective", [CrossEntropy(), CTC()])
+def test_a_task_s_term_is_what_its_rows_alone_would_give(objective, batch_and_logits):
+    batch, outputs = batch_and_logits
+    tasks = padded(np.array([[0], [1], [0], [1]], np.int32), [1] * 4)
+    mixed = dataclasses.replace(batch, targets={**batch.targets, "task": tasks})
+    term = Objectives({"term": Weighted(objective, task=1)})
+    found = term.sums(outputs, mixed, STEP)
+    # Of the two rows of task 1 the other is filler.
+    row, its_outputs = jax.tree.map(lambda leaf: leaf[1:2], (batch, outputs))
+    for name, expected in (
+        Objectives({"term": Weighted(objective)}).sums(its_outputs, row, STEP).items()
+    ):
+        np.testing.assert_allclose(found[name].value, expected.value, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found[name].count, expected.count, err_msg=name)
+
+    def total(outputs):
+        return term.sums(outputs, mixed, STEP)["term"].value
+
+    for name, gradient in jax.grad(total, allow_int=True)(outputs).items():
+        others = np.asarray(gradient.values)[[0, 2, 3]]
+        assert not others.any(), name
+    assert (
+        term.sums(
+            outputs,
+            mixed.replace(
+                targets={**mixed.targets, "task": padded(np.zeros((4, 1), np.int32), [1] * 4)}
+            ),
+            STEP,
+        )["term"].count
+        == 0
+    )
+
+
+def test_a_missing_target_is_named(batch_and_logits):
+    batch, outputs = batch_and_logits
+    with pytest.raises(
+        UserError, match="reads the target 'transcripts', but these batches have text"
+    ):
+        CTC(target="transcripts")(outputs, batch)
 
 
 def test_a_missing_output_is_named(batch_and_logits):

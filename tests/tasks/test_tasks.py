@@ -6,10 +6,12 @@ import pytest
 
 from jasr.corpora.corpus import Utterance
 from jasr.corpora.spoken.grammar import sentences
+from jasr.errors import UserError
 from jasr.tasks.classes import Classes
 from jasr.tasks.frames import SemanticRoles
 from jasr.tasks.role_tags import RoleTags
 from jasr.tasks.slots import Slots
+from jasr.tasks.task import mark
 from jasr.tasks.text import Text
 
 ORDER = {
@@ -91,6 +93,60 @@ def test_an_argument_counts_with_its_predicate_alone():
     assert total(roles, [(label, {**label, "V": "sold"})])["f1"] == 0
 
 
+def roles(**phrases):
+    """Labels of an utterance whose roles follow one another."""
+    spans, place = {}, 0
+    for role, phrase in phrases.items():
+        behind = place + len(phrase.split())
+        spans[role.replace("_", "-")] = {"phrase": phrase, "span": [place, behind]}
+        place = behind
+    return {"roles": spans}
+
+
+def test_phrases_are_normalised_as_transcripts_are():
+    one = utterance("Anna gave Ben's letter.", **roles(ARG0="Anna", V="gave", ARG1="Ben's letter."))
+    expected = {"ARG0": "anna", "V": "gave", "ARG1": "ben's letter"}
+    assert SemanticRoles().label(one) == RoleTags().label(one) == expected
+    tags = RoleTags().tags_of(one, ["anna", "gave", "ben's", "letter"])
+    assert tags == ["B-ARG0", "B-V", "B-ARG1", "I-ARG1"]
+    assert SemanticRoles(normalizer="verbatim-v1").label(one)["ARG0"] == "Anna"
+    order = utterance(intent="order", slots={"drink": "Iced Mocha!", "extra": "..."})
+    assert Slots().label(order) == {"intent": "order", "slots": {"drink": "iced mocha"}}
+
+
+def test_roles_that_a_task_does_not_know_are_left_out():
+    one = utterance(
+        "anna gave ben well", **roles(ARG0="anna", V="gave", ARG3="ben", ARGM_MNR="well")
+    )
+    assert SemanticRoles().label(one) == {"ARG0": "anna", "V": "gave"}
+    assert RoleTags().tags_of(one, one.text.split()) == ["B-ARG0", "B-V", "O", "O"]
+    assert SemanticRoles().label(utterance("well", **roles(ARGM_MNR="well"))) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "message"),
+    [
+        (Text(column="other"), {"other": 7}, "other is 7: expected a text"),
+        (Classes(), {"intent": ["a"]}, r"intent is \['a'\]: expected a name or a number"),
+        (Classes(column="n", among=2), {"n": "two"}, "n is 'two': expected a whole number"),
+        (Slots(), {"intent": "a", "slots": "b"}, r"slots is 'b': expected \{name: phrase\}"),
+        (Slots(), {"intent": "a", "slots": {"b": 1}}, r"expected \{name: phrase\}"),
+        (SemanticRoles(), {"roles": {"V": "gave"}}, r'expected \{name: \{"phrase"'),
+        (SemanticRoles(), {"roles": {"V": {"phrase": "gave"}}}, r'expected \{name: \{"phrase"'),
+        (RoleTags(), {"roles": "V"}, r'expected \{name: \{"phrase"'),
+    ],
+)
+def test_a_column_of_something_else_is_refused_with_its_utterance(task, labels, message):
+    with pytest.raises(UserError, match=f"utterance 'one': .*{message}"):
+        task.label(utterance("a", **labels))
+
+
+@pytest.mark.parametrize("name", ["order drink", "<a", "a>", ""])
+def test_what_cannot_be_a_mark_is_no_name(name):
+    with pytest.raises(UserError, match="expected one word without < and >"):
+        mark(name)
+
+
 def test_tags_and_phrases_say_the_same():
     tags = RoleTags()
     for one in spoken():
@@ -127,8 +183,8 @@ def test_tags_stand_where_the_phrases_are(words, roles, expected):
 
 def test_slu_f1_counts_a_phrase_by_its_errors():
     task = Slots()
-    label = {"intent=order": "please", "drink": "iced mocha", "size": "small"}
-    answer = {"intent=order": "please", "drink": "iced mocca"}
+    label = {"intent": "order", "slots": {"drink": "iced mocha", "size": "small"}}
+    answer = {"intent": "order", "slots": {"drink": "iced mocca"}}
     figures = total(task, [(label, answer)])
     # One of two words and one of ten characters wrong, on either side; one slot left out.
     right, false = 2, 2 * (1 / 2 + 1 / 10) + 2
@@ -136,6 +192,26 @@ def test_slu_f1_counts_a_phrase_by_its_errors():
     assert figures["f1"] == 0
     assert figures["intent_accuracy"] == 1
     assert total(task, [(label, None)])["intent_accuracy"] == 0
+    # Words are counted by those that were said, characters by the longer of the two.
+    label = {"intent": "order", "slots": {"drink": "tea"}}
+    answer = {"intent": "order", "slots": {"drink": "iced mocha with milk"}}
+    false = 2 * (4 / 1 + 18 / 20)
+    expected = 2 * right / (2 * right + false)
+    assert total(task, [(label, answer)])["slu_f1"] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<size> small",
+        "<intent=order> please <intent=other> please",
+        "<intent=order> <size> small",
+        "please",
+    ],
+)
+def test_a_line_without_one_intent_is_malformed(text):
+    task = Slots(names=("intent=order", "intent=other", "size"))
+    assert task.read(text) is None
 
 
 def test_classes_may_be_what_numbers_have_in_common():

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from jasr.errors import UserError
 from jasr.evaluation.recognition import score
 from jasr.evaluation.scoring import summarize
 from jasr.experiment.evaluators.run import Figures, Run
@@ -15,6 +16,11 @@ class Recognized:
     """Word and character error rate, "wer" and "cer", by the search of config.decoding."""
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
+        if run.meta.config["tasks"]:
+            raise UserError(
+                "config.evaluators: 'recognition' knows of one text a recording; where there are "
+                "config.tasks, 'tasks' scores each"
+            )
         recognition = Recognition.build(run.meta, run.placement)
 
         def evaluate(state: TrainState) -> Figures:

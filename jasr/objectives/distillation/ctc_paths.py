@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from jasr.objectives.ctc import is_feasible
 from jasr.objectives.distillation.divergence import same_shape
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, read_target
 from jasr.types import Batch, Outputs, Padded, Sum
 
 
@@ -35,7 +35,7 @@ class CTCPathDistillation:
         student = read_output(outputs, self.output, "ctc_path_distillation")
         teacher = read_output(outputs, self.teacher, "ctc_path_distillation")
         same_shape(student, teacher, "ctc_path_distillation")
-        target = batch.targets[self.target]
+        target = read_target(batch, self.target, "ctc_path_distillation")
         log_p_BTV, log_q_BTV = (
             jax.nn.log_softmax(logits.values.astype(jnp.float32)) for logits in (teacher, student)
         )

@@ -11,7 +11,7 @@ from jasr.objectives.distillation.divergence import (
     same_shape,
     softened_divergence,
 )
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, read_target
 from jasr.types import Batch, Outputs, Sum
 
 
@@ -35,7 +35,7 @@ class DecoderDistillation:
         student = read_output(outputs, self.output, "decoder_distillation")
         teacher = read_output(outputs, self.teacher, "decoder_distillation")
         same_shape(student, teacher, "decoder_distillation")
-        target = append_end(batch.targets[self.target], self.end_id)
+        target = append_end(read_target(batch, self.target, "decoder_distillation"), self.end_id)
         real_BL = target.mask & batch.example_mask[:, None]
         loss_BL = softened_divergence(student.values, teacher.values, self.temperature)
         agree_BL = jnp.argmax(student.values, axis=-1) == jnp.argmax(teacher.values, axis=-1)
