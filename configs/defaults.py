@@ -44,7 +44,8 @@ def get_defaults() -> ConfigDict:
     config.text = ConfigDict({"tokenizer": "character", "vocab_size": 0, "normalizer": "basic-v1"})
 
     # A batch holds batch_seconds of audio, padding included, in one of num_buckets shapes.
-    # needs_text: whether recordings without a transcript are left out.
+    # needs_text: whether recordings without a transcript are left out; where there are
+    # config.tasks, those without a label are.
     config.data = ConfigDict(
         {
             "min_seconds": 0.1,
@@ -72,8 +73,9 @@ def get_defaults() -> ConfigDict:
     # Trained models to learn from, and how (jasr/experiment/teacher_config.py); empty for none.
     config.teacher = ConfigDict()
 
-    # What finds how much the terms of the objective count, beside their weights: uncertainty,
-    # grad_norm or pcgrad, and its fields; empty for the weights alone.
+    # What finds how much the terms of the objective count while they are learned, and its fields:
+    # uncertainty and grad_norm begin at their weights, pcgrad keeps them; empty for the weights
+    # alone.
     config.balancer = ConfigDict()
 
     # params_dtype: float32, or bfloat16 with float32 masters in the optimizer's state.
