@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jasr.errors import UserError
 from jasr.experiment.answers import phrase_rule
 from jasr.tasks.frames import SemanticRoles
 from jasr.tasks.task import mark
@@ -31,3 +32,11 @@ def test_what_a_task_writes_it_may_write(kind, size):
         for place, token in enumerate([*tokens, tokenizer.end_id]):
             allowed = rule.allowed(held, jnp.array(place), tokenizer.vocab_size)
             assert np.asarray(allowed)[0, 0, token], (line, tokenizer.decode(tokens[:place]))
+
+
+@pytest.mark.parametrize("kind", ["byte", "bpe"])
+def test_a_tokenizer_that_does_not_know_the_names_is_refused(kind):
+    texts = [*TEXTS, "<V>"]
+    tokenizer = train_tokenizer(kind, texts, vocab_size=48 if kind == "bpe" else 0)
+    with pytest.raises(UserError, match="the tokenizer has no token for <V>"):
+        phrase_rule(SemanticRoles(names=("V",)), tokenizer)

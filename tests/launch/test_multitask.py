@@ -146,6 +146,9 @@ def test_a_recording_is_asked_several_things(trained, tmp_path):
     readable = launch("transcribe", *flags)
     assert all(f"  {name}" in readable for name in TASKS)
     assert "did you mean 'roles'?" in refuse("transcribe", "--task=rolls", *flags)
+    by_ctc = refuse("transcribe", "--task=roles", "--decoding=ctc_greedy", *flags)
+    assert "config.tasks.roles is written by the decoder" in by_ctc
+    assert launch("transcribe", "--task=transcript", "--decoding=ctc_greedy", *flags)
 
 
 @pytest.mark.usefixtures("evaluated")

@@ -51,6 +51,14 @@ def test_what_is_written_is_read_again():
     assert known.read(known.write(label)) == label
 
 
+def test_any_text_of_a_recording_is_a_task():
+    one = utterance("Well, Anna!", translation="Nun, Anna!")
+    assert Text().label(one) == "well anna"
+    assert Text(normalizer="verbatim-v1").label(one) == "Well, Anna!"
+    assert Text(column="translation").label(one) == "nun anna"
+    assert Text(column="summary").label(one) is None
+
+
 def test_right_answers_are_all_right():
     for task in (SemanticRoles(), RoleTags()):
         labels = [task.label(one) for one in spoken()]
