@@ -32,8 +32,8 @@ def get_defaults() -> ConfigDict:
 
     # What a recogniser does, several things at once: NAME -> {a kind (jasr/experiment/tasks.py) and
     # its fields; corpus, keys in which its corpus is another than config.corpus; splits, what
-    # stands there for a split's name; share, of the rows of an epoch}. Empty for transcription
-    # alone.
+    # stands there for a split's name; share, of the rows of an epoch; decoding, its own in place of
+    # config.decoding}. Empty for transcription alone.
     config.tasks = ConfigDict()
     # Where no shares are given: 1 mixes tasks as their rows are, the higher the more evenly.
     config.mixing_temperature = 1.0

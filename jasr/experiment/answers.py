@@ -28,7 +28,8 @@ def asking(recognition: Recognition, name: str) -> Recognition:
         raise UserError(f"task {name!r}: this model has no tasks, it transcribes")
     if name not in tasks:
         raise UserError(f"task {name!r} is none of this model's: {nearest(name, tasks)}")
-    task = tasks[name]
+    task, search = tasks[name], recognition.searches.get(name, recognition.method)
+    recognition = dataclasses.replace(recognition, method=search)
     if isinstance(task, Classified):
         return _choosing(recognition, name, task)
     if isinstance(task, Tagged):
@@ -46,7 +47,7 @@ def _choosing(recognition: Recognition, name: str, task: Classified) -> Recognit
 
 def given_words(recognition: Recognition) -> Recognition:
     """The same, with the corpus's words in place of those that a search finds."""
-    return dataclasses.replace(recognition, method=Given())
+    return dataclasses.replace(recognition, method=Given(), searches={})
 
 
 def _tagging(recognition: Recognition, name: str, task: Tagged) -> Recognition:
@@ -68,9 +69,8 @@ def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
 
     if not hasattr(search, "rule") and not _is_heard_by_ctc(task, recognition):
         raise UserError(
-            f"config.tasks.{name} is written by the decoder, and config.decoding.name is "
-            f"{recognition.meta.config['decoding']['name']!r}: use attention_greedy or "
-            f"attention_beam"
+            f"config.tasks.{name} is written by the decoder, and not found by {search.name}: let "
+            f"config.decoding, or the task's own decoding, be attention_greedy or attention_beam"
         )
     if task.names:
         search = dataclasses.replace(search, rule=phrase_rule(task, tokenizer))

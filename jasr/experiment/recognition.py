@@ -35,21 +35,22 @@ METHODS = {
 }
 
 
-def build_decoding(config: Mapping[str, Any], meta: Meta) -> Any:
-    """The search of config.decoding, told the model's token ids and sample rate.
+def build_decoding(config: Mapping[str, Any], meta: Meta, where: str = "config.decoding") -> Any:
+    """The search of a section, told the model's token ids and sample rate.
 
+    where: the section's place in the config.
     Raises UserError for a search that needs a head the model lacks.
     """
     tokenizer, model = meta.tokenizer, meta.config["model"]
     assert tokenizer is not None, "the recogniser was built with one"
     if config["name"] == "ctc_greedy":
         if not model.get("ctc", True):
-            raise UserError("config.decoding.name 'ctc_greedy' needs a CTC head: config.model.ctc")
+            raise UserError(f"{where}.name 'ctc_greedy' needs a CTC head: config.model.ctc")
         given = {"blank_id": tokenizer.blank_id}
     else:
         if not model.get("decoder"):
             raise UserError(
-                f"config.decoding.name {config['name']!r} needs a decoder, and this model has only "
+                f"{where}.name {config['name']!r} needs a decoder, and this model has only "
                 f"a CTC head: use 'ctc_greedy'"
             )
         given = {
@@ -61,18 +62,19 @@ def build_decoding(config: Mapping[str, Any], meta: Meta) -> Any:
         if model["decoder"].get("position") == "learned":
             # One position is the start token's.
             given["max_tokens"] = model["decoder"]["max_tokens"] - 1
-    return construct_named(METHODS, config, "config.decoding", **given)
+    return construct_named(METHODS, config, where, **given)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recognition:
     """Recognises the utterances of a corpus with given parameters.
 
-    model:  a Recognizer, or an AdversarialSpeech, whose units are all that it knows of words.
-    method: of `jasr.decoding`.
-    read:   its hypotheses, best first -> the answer, a text if nothing else.
-    frozen: collections that the model reads beside its parameters.
-    name:   of the search, as reports show it.
+    model:    a Recognizer, or an AdversarialSpeech, whose units are all that it knows of words.
+    method:   of `jasr.decoding`.
+    read:     its hypotheses, best first -> the answer, a text if nothing else.
+    frozen:   collections that the model reads beside its parameters.
+    searches: of tasks that have their own, by the task's name.
+    name:     of the search, as reports show it.
     """
 
     meta: Meta
@@ -81,12 +83,14 @@ class Recognition:
     method: Any
     read: Callable[[Sequence[Hypothesis]], Any]
     frozen: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    searches: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def build(
         cls, meta: Meta, placement: Placement, decoding: Mapping[str, Any] | None = None
     ) -> "Recognition":
-        """For what a checkpoint's meta describes; `decoding` replaces config.decoding."""
+        """For what a checkpoint's meta describes; `decoding` replaces config.decoding, and that of
+        every task."""
         config = meta.config["model"]
         frozen: Mapping[str, Any] = {}
         if config["name"] == "adversarial_speech":
@@ -101,6 +105,7 @@ class Recognition:
             method=build_decoding(decoding or meta.config["decoding"], meta),
             read=_read_text(meta),
             frozen=frozen,
+            searches={} if decoding else _searches_of_tasks(meta),
         )
 
     @property
@@ -177,6 +182,14 @@ class Recognition:
             num_workers=self.meta.config["data"]["num_workers"],
             share=self.placement.row_share,
         )
+
+
+def _searches_of_tasks(meta: Meta) -> dict[str, Any]:
+    return {
+        name: build_decoding(section["decoding"], meta, f"config.tasks.{name}.decoding")
+        for name, section in meta.config["tasks"].items()
+        if "decoding" in section
+    }
 
 
 @partial(jax.jit, static_argnames=("method", "model"))

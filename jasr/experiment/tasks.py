@@ -1,4 +1,4 @@
-"""config.tasks: NAME -> {name, fields, corpus, splits, share}.
+"""config.tasks: NAME -> {name, fields, corpus, splits, share, decoding}.
 
 a corpus of each task ──▶ rows of utterance and task, mixed ──▶ batches
 """
@@ -31,15 +31,15 @@ TASKS = {
 }
 # What batches, models and transcriptions have of their own under these names.
 RESERVED = ("task", "text", "transcript", "encoder", "ctc", "decoder", "decoder_factors", "path")
-# Keys of a task's section that say what it is learned from.
-OF_DATA = ("corpus", "splits", "share")
+# Keys of a task's section beside its own: what it is learned from, and how answers are searched.
+AROUND_IT = ("corpus", "splits", "share", "decoding")
 
 
 def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Task]:
     """The tasks of config.tasks; names: of what each was found to choose from."""
     tasks = {}
     for name, section in config["tasks"].items():
-        fields = {key: value for key, value in section.items() if key not in OF_DATA}
+        fields = {key: value for key, value in section.items() if key not in AROUND_IT}
         task = construct_named(TASKS, fields, f"config.tasks.{name}")
         if name in RESERVED and not (isinstance(task, Written) and name != "path"):
             raise UserError(f"config.tasks.{name}: the name is taken; give the task another")

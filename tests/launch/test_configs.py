@@ -115,6 +115,27 @@ def test_digits_their_parity_and_who_says_them(real_data, tmp_path):
     assert scored == {"digit": 20, "parity": 20, "speaker": 2}
 
 
+def test_sentences_and_their_roles_each_by_a_search_of_its_own(tmp_path):
+    folder = tmp_path / "sentences"
+    folder.mkdir()
+    roles = {
+        "ARG0": {"phrase": "Anna", "span": [0, 1]},
+        "V": {"phrase": "gave", "span": [1, 2]},
+        "ARG1": {"phrase": "letter", "span": [3, 4]},
+    }
+    splits = ("train",) * 4 + ("validation", "test")
+    rows = [
+        {"id": f"s{number}", "text": "Anna gave a letter.", "split": split, "roles": roles}
+        for number, split in enumerate(splits)
+    ]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = "configs/multitask.py:treebank,smoke"
+    tokens = "--config.text.tokenizer=unigram", "--config.text.vocab_size=20"
+    summary = go_through(config, folder, tmp_path, "test", *tokens)
+    searches = {name: figures["decoding"] for name, figures in summary["tasks"].items()}
+    assert searches == {"transcript": "ctc-greedy", "roles": "attention-greedy(well-formed)"}
+
+
 def test_orders_from_recordings_and_from_texts_that_are_spoken(real_data, tmp_path):
     for folder in ("barista", "orders"):
         (tmp_path / folder).mkdir()
