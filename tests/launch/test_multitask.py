@@ -51,6 +51,8 @@ def train(data, workdir, steps):
         f"--workdir={workdir}",
         "--config.data.num_buckets=1",
         f"--config.train.num_steps={steps}",
+        # Whenever it is stopped: other schedules end with num_steps.
+        "--config.optimizer.learning_rate.schedule=constant",
     )
 
 
