@@ -51,9 +51,10 @@ def get_config(arg: str = "") -> ConfigDict:
     if "reading" in words:
         config.model.update({"reads": "transcript", "ctc": False})
         del config.objective["ctc"]
-    elif "treebank" in words and "transcript" in config.tasks:
+    elif "treebank" in words:
         # CTC spells long before the decoder does.
-        config.tasks.transcript.decoding = ConfigDict({"name": "ctc_greedy"})
+        for name in {"transcript", "tags"} & set(config.tasks):
+            config.tasks[name].decoding = ConfigDict({"name": "ctc_greedy"})
     if "smoke" in words:
         make_smoke(config)
         config.text.vocab_size = 80

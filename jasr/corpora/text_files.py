@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from jasr.corpora.corpus import Corpus, Problem, Utterance, find_split
+from jasr.corpora.corpus import Corpus, NotPrepared, Problem, Utterance, find_split
 from jasr.errors import UserError
 
 CHARACTERS_PER_SECOND = 15
@@ -105,7 +105,9 @@ def _split_of_block(block: int) -> str:
 
 
 def open_text(name: str, options: Any, split: str) -> TextCorpus:
-    """The split of the text files that a config's options name."""
+    """The split of the text files that a config's options name; NotPrepared where they name none."""
     if not options.path:
-        raise UserError("config.corpus.options.path is empty: give a .txt file or a folder of them")
+        raise NotPrepared(
+            "config.corpus.options.path is empty: give a .txt file or a folder of them"
+        )
     return TextCorpus(Path(options.path).absolute(), name, split)
