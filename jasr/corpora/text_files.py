@@ -105,7 +105,10 @@ def _split_of_block(block: int) -> str:
 
 
 def open_text(name: str, options: Any, split: str) -> TextCorpus:
-    """The split of the text files that a config's options name; NotPrepared where they name none."""
+    """The split of the text files that a config's options name.
+
+    Raises NotPrepared where they name none.
+    """
     if not options.path:
         raise NotPrepared(
             "config.corpus.options.path is empty: give a .txt file or a folder of them"
