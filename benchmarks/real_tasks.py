@@ -82,15 +82,17 @@ def most_frequent() -> dict[str, Any]:
     config, task = barista.get_config(), Slots()
     train, test = (open_corpus(config.corpus, split, FLAGS.data_dir) for split in ("train", "test"))
     labels = [label for u in train.utterances if (label := task.label(u)) is not None]
+    intents = Counter(label["intent"] for label in labels)
     phrases: dict[str, Counter[str]] = {}
     for label in labels:
-        for name, phrase in label.items():
+        for name, phrase in label["slots"].items():
             phrases.setdefault(name, Counter())[phrase] += 1
-    guess = {
+    slots = {
         name: counts.most_common(1)[0][0]
         for name, counts in phrases.items()
         if counts.total() > len(labels) / 2
     }
+    guess = {"intent": intents.most_common(1)[0][0], "slots": slots}
     labelled = [(u.id, label, guess) for u in test.utterances if (label := task.label(u))]
     return summarize_answers(task, count_answers(task, labelled), decoding="none")
 

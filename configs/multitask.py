@@ -28,6 +28,8 @@ def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, (*TASKS, *ENCODINGS, *BALANCERS, "reading", "treebank", "smoke"))
     config = quickstart.get_config("ctc,smoke" if "smoke" in words else "ctc")
     config.splits.train = "train[:95%]"
+    config.train.update({"num_steps": 4000, "evaluate_every": 1000, "checkpoint_every": 1000})
+    config.train.best_by = "error"
     if "treebank" in words:
         hear_sentences(config)
     add_decoder(config.model, num_layers=2)
@@ -37,9 +39,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 1.0}})
     config.decoding = ConfigDict({"name": "attention_greedy"})
     config.evaluators = ConfigDict({"tasks": {"name": "tasks"}})
-    num_steps = 5000 if "treebank" in words else 4000
-    config.train.update({"num_steps": num_steps, "evaluate_every": 1000, "checkpoint_every": 1000})
-    config.train.best_by = "error"
     known = {"transcript", "roles"} if "treebank" in words else {"transcript", "roles", "intent"}
     for name in sorted(words & set(TASKS) or known):
         task, objectives = TASKS[name]
@@ -70,6 +69,7 @@ def hear_sentences(config: ConfigDict) -> None:
     config.data.update({"batch_seconds": 24.0, "num_buckets": 5, "max_seconds": 12.0})
     config.model = ctc_conformer(num_layers=4, embed_dim=144)
     config.model.encoder.stem = "conv2d_4x"
+    config.train.num_steps = 5000
 
 
 WRITTEN = {"name": "cross_entropy", "label_smoothing": 0.1}

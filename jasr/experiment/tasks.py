@@ -67,12 +67,12 @@ def _of_every_task(
     config: Mapping[str, Any], split: str, data_dir: str | None
 ) -> list[AskedCorpus]:
     parts = [ask(config, name, split, data_dir) for name in config["tasks"]]
-    empty = [name for name, part in zip(config["tasks"], parts, strict=True) if not len(part)]
-    if empty:
-        raise UserError(
-            f"config.tasks.{empty[0]}: no utterance of the split {split!r} has a label for it"
-            f"{_columns_of(parts[list(config['tasks']).index(empty[0])].whole)}"
-        )
+    for part in parts:
+        if not len(part):
+            raise UserError(
+                f"config.tasks.{part.task}: no utterance of the split {split!r} has a label for it"
+                f"{_columns_of(part.whole)}"
+            )
     if len({part.sample_rate for part in parts}) > 1:
         raise UserError("config.tasks: all corpora must have one sample_rate")
     return parts
