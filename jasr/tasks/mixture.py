@@ -40,13 +40,15 @@ class Mixing:
         given = [section.get("share") for section in tasks.values()]
         if all(share is None for share in given):
             return cls(None, temperature)
+        shares = []
         for name, share in zip(tasks, given, strict=True):
             if not isinstance(share, int | float) or not 0 < share < math.inf:
                 raise UserError(
                     f"config.tasks.{name}.share is {share!r}: expected a number above 0 for every "
                     f"task, or none for any"
                 )
-        return cls(tuple(given), temperature)
+            shares.append(float(share))
+        return cls(tuple(shares), temperature)
 
     def among(self, sizes: Float[np.ndarray, " tasks"]) -> Float[np.ndarray, " tasks"]:
         """The shares of tasks that have so many rows; they sum to 1."""
