@@ -60,6 +60,7 @@ def get_config(arg: str = "all") -> ConfigDict:
     words = parse_argument(
         arg, (*KINDS, "all", "average", "scratch", *SIZES, "half", "digits", "smoke")
     )
+    _must_agree(words)
     size = next((size for size in SIZES if size in words), "tiny")
     config = _digits() if "digits" in words else quickstart.get_config("ctc")
     if "digits" not in words:
@@ -93,6 +94,17 @@ def get_config(arg: str = "all") -> ConfigDict:
         if config.clusters:
             config.clusters.update({"num_clusters": 8, "num_codebooks": 2, "layer": 1})
     return config
+
+
+def _must_agree(words: set[str]) -> None:
+    learned = sorted(words & {*KINDS, "all", "average"})
+    if "scratch" in words and learned:
+        raise UserError(
+            f"config arguments: 'scratch' learns of no teacher, and {' and '.join(learned)} of "
+            f"one: give the one or the other"
+        )
+    if len(sizes := sorted(words & set(SIZES))) > 1:
+        raise UserError(f"config arguments: of the sizes {' and '.join(sizes)} give one")
 
 
 def _kinds(words: set[str]) -> list[str]:

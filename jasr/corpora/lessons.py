@@ -79,6 +79,12 @@ class Lessons:
         return ArrayRecordDataSource(str(self.folder / RECORDS))
 
 
+def refuse_existing(folder: Path) -> None:
+    """Raises UserError where lessons cannot be written, as something is there already."""
+    if folder.exists():
+        raise UserError(f"{folder} is there already: delete it, or give another folder")
+
+
 def write_lessons(
     folder: Path,
     lessons: Iterable[tuple[int, float, Arrays]],
@@ -91,8 +97,7 @@ def write_lessons(
 
     Raises UserError where the folder is there already, or cannot be written.
     """
-    if folder.exists():
-        raise UserError(f"{folder} is there already: delete it, or give another folder")
+    refuse_existing(folder)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     places = np.full((len(speeds), num_utterances), -1, np.int64)

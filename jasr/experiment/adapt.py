@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import re
+from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,14 @@ import jax
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
-from jasr.experiment.warm_start import SharedTokens, WarmStart, logical_axes, token_axes
+from jasr.experiment.pin import Pin
+from jasr.experiment.warm_start import (
+    SharedTokens,
+    WarmStart,
+    any_match,
+    logical_axes,
+    token_axes,
+)
 from jasr.experiment.workdir import Meta
 from jasr.models.adapted import Adapted, Kernel
 from jasr.sharding.placement import Placement
@@ -56,20 +63,24 @@ def adapt(
         placement.parameters(boxed),
     )
     axes = logical_axes(boxed)
-    with contextlib.closing(open_checkpoints(init["workdir"], "config.init.workdir")) as other:
-        step = meta.base_step if meta.base_step is not None else other.find(init["checkpoint"])
-        there = other.read_meta(step)["tokenizer"]
-        start = construct(
-            WarmStart,
-            {**init, "checkpoint": str(step)},
-            "config.init",
-            vocabulary=SharedTokens.between(there, meta.tokenizer, token_axes(boxed)),
-        )
+    # From another folder than it was trained in, a relative path leads nowhere.
+    workdir = init["workdir"]
+    if meta.base is not None and not Path(workdir).is_dir():
+        workdir = meta.base.folder
+    with contextlib.closing(open_checkpoints(workdir, "config.init.workdir")) as other:
+        base_of = Pin.of(other, init["checkpoint"], meta.base)
+        there = other.read_meta(base_of.step)["tokenizer"]
+        if SharedTokens.between(there, meta.tokenizer, token_axes(boxed)) is not None:
+            raise UserError(
+                f"config.lora changes no token, and {workdir} (config.init.workdir) has others "
+                f"than this training: set config.text.tokenizer to 'init'"
+            )
+        start = construct(WarmStart, {**init, "checkpoint": str(base_of.step)}, "config.init")
         base = start.load(other, wanted)
     kernels = {
         path: Kernel.of(path, leaf.shape, axes[path])
         for path, leaf in base.items()
-        if any(re.search(pattern, path) for pattern in chosen.parameters)
+        if any_match(chosen.parameters, path, "config.lora.parameters")
     }
     if not kernels:
         raise UserError(
@@ -77,4 +88,4 @@ def adapt(
         )
     new = tuple(path for path in axes if path not in base)
     adapted = Adapted(model, kernels, new, chosen.rank, chosen.alpha)
-    return adapted, base, dataclasses.replace(meta, base_step=step)
+    return adapted, base, dataclasses.replace(meta, base=base_of)

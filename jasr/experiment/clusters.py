@@ -100,6 +100,12 @@ def describe(
     ) as checkpoints:
         step = checkpoints.find(str(step or chosen.checkpoint))
         meta = Meta.from_dict(checkpoints.read_meta(step))
+        if meta.config["lora"] or not {"log_mel", "encoder"} <= meta.config["model"].keys():
+            raise UserError(
+                f"{checkpoints.given_as}={chosen.workdir} holds no encoder with layers of its own: "
+                f"give a training that hears speech; of one with low-rank changes, what "
+                f"launch.merge makes of it"
+            )
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         params = checkpoints.restore_params(step, here)["encoder"]
     encoder = build_encoder(meta.config["model"])

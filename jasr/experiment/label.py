@@ -18,6 +18,7 @@ from jasr.experiment.trained import load
 from jasr.files import write_json_lines
 from jasr.sharding import hosts
 from jasr.text.error_counts import count_word_errors
+from jasr.text.normalizer import normalizer
 
 
 def label_split(
@@ -33,7 +34,7 @@ def label_split(
     """Writes what the recogniser of a workdir hears in config.splits.untranscribed; says how much.
 
     second: another recogniser's workdir, its best checkpoint, for their "agreement", one less its
-            word error rate against the first.
+            word error rate against the first, both normalised by config.text.normalizer.
 
     Of each recording "answer", the best hypothesis; "confidence", the geometric mean of its tokens'
     probabilities; "hypotheses", all that the search found, each with its own; "teacher", which
@@ -45,14 +46,20 @@ def label_split(
     split = config["splits"]["untranscribed"]
     if not split:
         raise UserError("config.splits.untranscribed is empty: say which recordings to label")
+    if Path(output).exists():
+        raise UserError(
+            f"--output={output} is there already, and trainings may depend on it: give another file"
+        )
     corpus = open_corpus(config["corpus"], split, data_dir)
     heard, origin = _hear(workdir, corpus, checkpoint, decoding)
     others, other_origin = (None, "") if second is None else _hear(second, corpus, "best", None)
-    rows = []
+    normalize, rows = normalizer(config["text"]["normalizer"]), []
     for place, (utterance, found) in enumerate(zip(corpus.utterances, heard, strict=True)):
         row = {"id": utterance.id, **_row(found), "teacher": origin}
         if others is not None:
-            row["agreement"] = _agreement(row["answer"], _row(others[place])["answer"])
+            row["agreement"] = _agreement(
+                normalize(row["answer"]), normalize(_row(others[place])["answer"])
+            )
             row["second"] = other_origin
         rows.append(row)
     if hosts.is_first():

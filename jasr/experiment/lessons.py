@@ -3,21 +3,21 @@
 training's recordings ──▶ teachers ──▶ FOLDER ──▶ rows of the training's batches
 """
 
-import contextlib
+import dataclasses
 import functools
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
 from tqdm import tqdm
 
 from jasr.corpora.corpus import Corpus, Problem
-from jasr.corpora.lessons import Arrays, Lessons, write_lessons
+from jasr.corpora.lessons import Arrays, Lessons, refuse_existing, write_lessons
 from jasr.errors import UserError
 from jasr.experiment.clusters import predicted_clusters
 from jasr.experiment.data import build_targets, empty_batch, in_order
@@ -36,8 +36,7 @@ from jasr.pipeline.loader import load_all
 from jasr.pipeline.plan import TrainPlan
 from jasr.sharding import hosts
 from jasr.sharding.placement import Placement
-from jasr.training.checkpoint import open_checkpoints
-from jasr.types import Batch
+from jasr.types import Batch, Padded
 
 # What lessons depend on, and how that is said of those of something else.
 DEPENDS = MappingProxyType(
@@ -59,6 +58,10 @@ def write_lessons_of(
     top_k: how many tokens are kept of each distribution, the likeliest; 0 for all.
     Raises UserError as a training does, and where `output` is there already.
     """
+    folder = Path(output)
+    refuse_existing(folder)
+    # Checked as of a training that reads them.
+    TeacherConfig.parse({**config, "teacher": {**config["teacher"], "lessons": output}})
     config = {**config, "teacher": {**config["teacher"], "lessons": ""}}
     corpus = open_training(config, data_dir)
     placement = Placement.from_config(config["mesh"])
@@ -85,24 +88,23 @@ def write_lessons_of(
             problems.extend(loaded.problems)
             batch = placement.shard_batch(loaded.batch)
             with placement.active():
-                kept, lengths = jax.device_get(make(given, batch))
+                kept = jax.device_get(make(given, batch))
             ids, is_real = hosts.whole(batch.example_ids), hosts.whole(batch.example_mask)
             for row in np.flatnonzero(is_real):
                 speed = float(plan[loaded.step].speeds[row])
-                yield int(ids[row]), speed, _real(kept, lengths, int(row))
+                yield int(ids[row]), speed, _real(kept, int(row))
 
-    if not hosts.is_first():
-        for _ in lessons():
-            pass
-        return
-    kept, _ = jax.eval_shape(make, given, _one_row(plan.buckets[0], meta))
+    kept = jax.eval_shape(make, given, _one_row(plan.buckets[0], meta))
     description = {
         **_depends(config, corpus, model, meta),
         "clusters": meta.clusters,
         "top_k": top_k,
         "arrays": sorted(kept),
     }
-    folder = Path(output)
+    if not hosts.is_first():
+        for _ in lessons():
+            pass
+        return
     count = write_lessons(
         folder, lessons(), num_utterances=len(corpus), speeds=speeds, description=description
     )
@@ -122,11 +124,13 @@ def open_lessons(
     found: Mapping[str, Found],
     frozen: Mapping[str, Any],
     meta: Meta,
-) -> LessonRows:
-    """The lessons of config.teacher.lessons, for the batches of a plan.
+) -> tuple[LessonRows, Meta]:
+    """The lessons of config.teacher.lessons, for the batches of a plan, and the meta that says
+    which they are.
 
     frozen: what config.clusters are described by.
-    Raises UserError where they are of other teachers or recordings, or lack what is to be learned.
+    Raises UserError where they are of other teachers or recordings, lack what is to be learned, or
+    are no longer those that the run began with.
     """
     folder = TeacherConfig.parse(config).lessons
     lessons = Lessons(folder)
@@ -147,9 +151,10 @@ def open_lessons(
     given = {"teachers": [one.shapes for one in found.values()], **frozen}
     rooms = {}
     for bucket in plan.buckets:
-        kept, _ = jax.eval_shape(make, given, _one_row(bucket, meta))
+        kept = jax.eval_shape(make, given, _one_row(bucket, meta))
         rooms[bucket] = {
-            name: Room(tuple(made.shape[1:]), np.dtype(made.dtype)) for name, made in kept.items()
+            name: Room(tuple(made.values.shape[1:]), np.dtype(made.values.dtype))
+            for name, made in kept.items()
         }
     lacking = [name for name in rooms[plan.buckets[0]] if name not in there["arrays"]]
     lacking += [f"speed {speed}" for speed in _speeds(config) if speed not in there["speeds"]]
@@ -158,7 +163,14 @@ def open_lessons(
             f"config.teacher.lessons {folder} lacks {', '.join(lacking)}: run launch.teach with "
             f"this training's config"
         )
-    return LessonRows(lessons, rooms)
+    text = json.dumps(there, sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if meta.lessons not in ("", fingerprint):
+        raise UserError(
+            f"config.teacher.lessons {folder} is no longer what this training began with: write it "
+            f"again as it was (launch.teach --top_k), or begin in another --workdir"
+        )
+    return LessonRows(lessons, rooms), dataclasses.replace(meta, lessons=fingerprint)
 
 
 def _speeds(config: Mapping[str, Any]) -> list[float]:
@@ -174,21 +186,18 @@ def _one_row(bucket: Bucket, meta: Meta) -> Batch:
 
 def _make(
     model: Taught, given: Mapping[str, Any], batch: Batch, *, top_k: int
-) -> tuple[dict[str, jax.Array], dict[str, Int[Array, " batch"]]]:
-    """What is kept of a batch by name, and how much of each row of it is real: its tokens and their
-    end; its frames, and two more, with which the student's last may be matched."""
+) -> dict[str, Padded]:
+    """What is kept of a batch, by name."""
     lesson = joint_lesson(model.teachers, model.weights, given["teachers"], batch, model.wanted)
     kept = record(lesson, model.wanted.layers, top_k=top_k)
-    frames, tokens = jnp.sum(lesson.mask, axis=1) + 2, batch.targets["text"].lengths() + 1
-    lengths = {name: tokens if name.startswith("decoder/") else frames for name in kept}
     if model.codebook is not None:
-        codes = model.codebook.clusters(given["clusters"], batch.audio)
-        kept[CODES], lengths[CODES] = codes.values, jnp.sum(codes.mask, axis=1) + 2
-    return kept, lengths
+        kept[CODES] = model.codebook.clusters(given["clusters"], batch.audio)
+    return kept
 
 
-def _real(kept: Arrays, lengths: Arrays, row: int) -> Arrays:
-    own = {name: values[row, : lengths[name][row]] for name, values in kept.items()}
+def _real(kept: Mapping[str, Padded], row: int) -> Arrays:
+    """Of one row, without its padding."""
+    own = {name: part.values[row, : part.mask[row].sum()] for name, part in kept.items()}
     return {
         name: values[:, : len(values)] if name.startswith("attention/") else values
         for name, values in own.items()
@@ -199,19 +208,13 @@ def _depends(
     config: Mapping[str, Any], corpus: Corpus, model: Taught, meta: Meta
 ) -> dict[str, Any]:
     """Of what, and by whom, lessons are: the keys of DEPENDS."""
-    chosen = TeacherConfig.parse(config)
-    teachers = []
-    for workdir, step, weight in zip(
-        chosen.workdirs, meta.teacher_steps, model.weights, strict=True
-    ):
-        with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
-            parts = {path.split("/")[0] for path in checkpoints.params_shapes(step)}
-            prints = {part: checkpoints.fingerprint(step, part) for part in sorted(parts)}
-        share = weight / sum(model.weights)
-        teachers.append({"step": step, "weight": share, "parameters": prints})
+    shares = [weight / sum(model.weights) for weight in model.weights]
     return {
-        "teachers": teachers,
-        "dtype": chosen.dtype,
+        "teachers": [
+            {"step": pin.step, "weight": share, "parameters": pin.fingerprint}
+            for pin, share in zip(meta.teachers, shares, strict=True)
+        ],
+        "dtype": TeacherConfig.parse(config).dtype,
         "corpus": corpus.fingerprint,
         "normalizer": config["text"]["normalizer"],
     }

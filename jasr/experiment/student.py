@@ -56,7 +56,7 @@ def make_student(
         raise UserError(f"--workdir={workdir} holds low-rank changes: run launch.merge first")
     kept = {key: described[key] for key in ("model", "decoding", "mesh")}
     meta = dataclasses.replace(
-        teacher, config={**teacher.config, **kept, "teacher": {}}, teacher_steps=[]
+        teacher, config={**teacher.config, **kept, "teacher": {}}, teachers=(), lessons=""
     )
     student = Recognition.build(meta, Placement.from_config(kept["mesh"]))
     boxed = student.boxed_params()

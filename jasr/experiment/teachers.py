@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.model import build_encoder, build_log_mel
+from jasr.experiment.pin import Pin
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.teacher_config import TeacherConfig
 from jasr.experiment.trained import load_params
@@ -36,14 +38,14 @@ OF_LAYERS = {"hidden_states", "frame_relations", "attention_maps"}
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """A teacher, the step that its parameters are of, and where they will lie.
+    """A teacher, the checkpoint that its parameters are of, and where they will lie.
 
     shapes:  of the parameters, with dtypes and shardings.
     restore: reads them as they were saved.
     """
 
     teacher: Teacher
-    step: int
+    pin: Pin
     shapes: Any
     restore: Callable[[], Any]
 
@@ -85,14 +87,14 @@ def taught(
             f"{config['model']['name']!r}"
         )
     objectives = {part.get("name") for part in config["objective"].values()}
-    steps: Sequence[int | str] = meta.teacher_steps or [chosen.checkpoint] * len(chosen.workdirs)
+    before: Sequence[Pin | None] = meta.teachers or [None] * len(chosen.workdirs)
     found = [
-        _find(workdir, str(step), chosen, meta, placement)
-        for workdir, step in zip(chosen.workdirs, steps, strict=True)
+        _find(workdir, pin, chosen, meta, placement)
+        for workdir, pin in zip(chosen.workdirs, before, strict=True)
     ]
     # A teacher that is still in training has another best and last a moment later.
-    found_steps = " ".join(f"{one.step:012d}" for one in found)
-    hosts.must_agree(found_steps, "the checkpoint of config.teacher.workdir")
+    steps = " ".join(f"{one.pin.step:012d}" for one in found)
+    hosts.must_agree(steps, "the checkpoint of config.teacher.workdir")
     teachers: tuple[Teacher, ...] = tuple(one.teacher for one in found)
     if chosen.average:
         teachers = (RecognizingTeacher(student),)
@@ -113,15 +115,15 @@ def taught(
         parts=chosen.parts,
     )
     numbered = {str(number): one for number, one in enumerate(found)}
-    return model, numbered, dataclasses.replace(meta, teacher_steps=[one.step for one in found])
+    return model, numbered, dataclasses.replace(meta, teachers=tuple(one.pin for one in found))
 
 
 def _find(
-    workdir: str, checkpoint: str, chosen: TeacherConfig, student: Meta, placement: Placement
+    workdir: str, before: Pin | None, chosen: TeacherConfig, student: Meta, placement: Placement
 ) -> Found:
     with contextlib.closing(open_checkpoints(workdir, "config.teacher.workdir")) as checkpoints:
-        step = checkpoints.find(checkpoint)
-        meta = Meta.from_dict(checkpoints.read_meta(step))
+        pin = Pin.of(checkpoints, chosen.checkpoint, before)
+        meta = Meta.from_dict(checkpoints.read_meta(pin.step))
     rates = [one.config["corpus"]["sample_rate"] for one in (meta, student)]
     if rates[0] != rates[1]:
         raise UserError(
@@ -139,8 +141,8 @@ def _find(
         )
         boxed = {"encoder": _boxed_encoder(listener, rates[0])}
         shardings = own.parameters(boxed)
-        restore = functools.partial(_restore, workdir, step, shardings)
-        return Found(listener, step, _placed(boxed, shardings, dtype), restore)
+        restore = functools.partial(_restore, workdir, pin.step, shardings)
+        return Found(listener, pin, _placed(boxed, shardings, dtype), restore)
     if model["name"] != "recognizer":
         raise UserError(
             f"config.teacher.workdir {workdir} holds a {model['name']}, which hears no speech: "
@@ -150,10 +152,10 @@ def _find(
     recognition = Recognition.build(meta, own)
     placed = _placed(recognition.boxed_params(), recognition.parameter_shardings(), dtype)
     if chosen.shares_encoder:
-        _must_have_one_encoder(workdir, step, meta, student)
+        _must_have_one_encoder(workdir, pin.step, meta, student)
         del placed["encoder"]
-    restore = functools.partial(_restore_recognizer, workdir, step, recognition)
-    return Found(RecognizingTeacher(recognition.model), step, placed, restore)
+    restore = functools.partial(_restore_recognizer, workdir, pin.step, recognition)
+    return Found(RecognizingTeacher(recognition.model), pin, placed, restore)
 
 
 def _placed(boxed: Any, shardings: Any, dtype: Any) -> Any:
@@ -187,18 +189,20 @@ def _must_speak_alike(workdir: str, teacher: Meta, student: Meta) -> None:
             f"config.teacher.workdir {workdir} has other tokens than the student: set "
             f"config.text.tokenizer to 'teacher', or learn from what it writes (launch.label)"
         )
-    if teacher.config["tasks"] != student.config["tasks"]:
+    # The student's may come from a config module, with tuples where what was saved has lists.
+    if teacher.config["tasks"] != json.loads(json.dumps(student.config["tasks"])):
         raise UserError(f"config.teacher.workdir {workdir} does not have the student's tasks")
 
 
 def _must_have_one_encoder(workdir: str, step: int, teacher: Meta, student: Meta) -> None:
     """What the student starts from has the teacher's encoder, which it keeps, being frozen."""
     for part in ("encoder", "log_mel"):
-        if student.config["model"][part] != teacher.config["model"][part]:
+        own = json.loads(json.dumps(student.config["model"][part]))
+        if own != teacher.config["model"][part]:
             raise UserError(
                 f"config.teacher.shares_encoder: config.model.{part} is not that of {workdir}"
             )
-    if student.teacher_steps:
+    if student.teachers:
         return  # it has begun, and what it started from may be gone
     init = student.config["init"]
     with (

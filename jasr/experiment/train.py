@@ -117,7 +117,7 @@ def _train(
     if has_teacher(config):
         trained, found, meta = taught(model, meta, placement, clusters)
         if TeacherConfig.parse(config).lessons:
-            lessons = open_lessons(config, corpus, plan, trained, found, frozen, meta)
+            lessons, meta = open_lessons(config, corpus, plan, trained, found, frozen, meta)
         # Validation has no lessons.
         if lessons is None or measures(config):
             frozen = {**frozen, "teacher": {name: one.load() for name, one in found.items()}}

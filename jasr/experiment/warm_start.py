@@ -6,8 +6,9 @@ there  ──▶ renamed ──▶ the parameter of that name here      loaded
 here   ──▶ none of that name or shape there                 new, if config.init.new allows it
 """
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,15 +169,16 @@ class WarmStart:
         return {path: saved[source] for path, source in found.items()}
 
     def _renamed(self, path: str) -> str:
-        for pattern, replacement in (self.rename or {}).items():
-            path = re.sub(pattern, replacement, path)
+        with _named_pattern("config.init.rename"):
+            for pattern, replacement in (self.rename or {}).items():
+                path = re.sub(pattern, replacement, path)
         return path
 
     def _must_be_allowed(
         self, new: list[str], left: list[str], here: Mapping[str, Any], there: Mapping[str, Any]
     ) -> None:
-        wrong_new = [path for path in new if not _any_match(self.new, path, "new")]
-        wrong_left = [path for path in left if not _any_match(self.left, path, "left")]
+        wrong_new = [path for path in new if not any_match(self.new, path, "config.init.new")]
+        wrong_left = [path for path in left if not any_match(self.left, path, "config.init.left")]
         if not wrong_new and not wrong_left:
             return
         described_here = [f"{path} {tuple(here[path].shape)}" for path in wrong_new]
@@ -188,13 +190,18 @@ class WarmStart:
         )
 
 
-def _any_match(patterns: tuple[str, ...], path: str, key: str) -> bool:
-    try:
+def any_match(patterns: tuple[str, ...], path: str, key: str) -> bool:
+    """Whether one is found in the path; raises UserError, naming the key, for what is none."""
+    with _named_pattern(key):
         return any(re.search(pattern, path) for pattern in patterns)
+
+
+@contextlib.contextmanager
+def _named_pattern(key: str) -> Iterator[None]:
+    try:
+        yield
     except re.error as error:
-        raise UserError(
-            f"config.init.{key}: {error.pattern!r} is not a regular expression: {error}"
-        ) from error
+        raise UserError(f"{key}: {error.pattern!r} is not a regular expression: {error}") from error
 
 
 def _listed(paths: list[str]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jasr.errors import UserError
+from jasr.experiment.pin import Pin
 from jasr.files import write_whole
 from jasr.sharding.hosts import is_first
 from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
@@ -52,8 +53,9 @@ class Meta:
     data_dir:    where the prepared corpora lay; None for TFDS's own folder.
     clusters:    fingerprint of the clusters that it learned to predict, if it did.
     tasks:       of each task, what it was found to choose from: classes, names of slots.
-    teacher_steps: of each config.teacher.workdir, whose parameters it learns from.
-    base_step:   of config.init.workdir, whose parameters are the frozen base of low-rank changes.
+    teachers:    the checkpoint of each config.teacher.workdir that it learns from.
+    lessons:     fingerprint of what is written of config.teacher.lessons, if it learns from those.
+    base:        that of config.init.workdir which is the frozen base of low-rank changes.
     """
 
     config: Mapping[str, Any]
@@ -65,8 +67,9 @@ class Meta:
     data_dir: str | None
     clusters: str = ""
     tasks: Mapping[str, list[str]] = dataclasses.field(default_factory=dict)
-    base_step: int | None = None
-    teacher_steps: list[int] = dataclasses.field(default_factory=list)
+    teachers: tuple[Pin, ...] = ()
+    lessons: str = ""
+    base: Pin | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -79,8 +82,9 @@ class Meta:
             "data_dir": self.data_dir,
             "clusters": self.clusters,
             "tasks": dict(self.tasks),
-            "base_step": self.base_step,
-            "teacher_steps": self.teacher_steps,
+            "teachers": [dataclasses.asdict(one) for one in self.teachers],
+            "lessons": self.lessons,
+            "base": self.base and dataclasses.asdict(self.base),
         }
 
     @classmethod
@@ -98,8 +102,9 @@ class Meta:
             data_dir=saved["data_dir"],
             clusters=saved["clusters"],
             tasks=saved.get("tasks", {}),
-            base_step=saved["base_step"],
-            teacher_steps=saved.get("teacher_steps", []),
+            teachers=tuple(Pin.from_dict(one) for one in saved.get("teachers", ())),
+            lessons=saved.get("lessons", ""),
+            base=Pin.from_dict(saved["base"]) if saved.get("base") else None,
         )
 
 

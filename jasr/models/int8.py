@@ -72,6 +72,6 @@ def read_axes(path: str, axes: Sequence[str]) -> tuple[int, ...]:
     places = [place for place, axis in enumerate(axes) if axis != "layers"]
     if name == "embedding":
         return (places[-1],)
-    if name != "kernel" or len(places) < 2:
+    if not name.endswith("kernel") or len(places) < 2:
         return ()
     return (places[0],) if axes[places[0]] == "embed" else tuple(places[:-1])

@@ -52,7 +52,7 @@ def open_checkpoints(workdir: str | Path, given_as: str = "--workdir") -> "Check
         raise UserError(
             f"{given_as}={workdir} holds no checkpoints: train there first with launch.train"
         )
-    return Checkpoints(Path(workdir), read_only=True)
+    return Checkpoints(Path(workdir), read_only=True, given_as=given_as)
 
 
 class Checkpoints:
@@ -60,13 +60,20 @@ class Checkpoints:
 
     keep:      how many of the latest to keep; the best by `metric` (lowest) is kept besides.
     read_only: nothing in the folder is touched, so that a training may go on saving there.
+    given_as:  the flag or the key of a config that names the workdir.
     """
 
     def __init__(
-        self, workdir: Path, *, keep: int = 2, metric: str = "wer", read_only: bool = False
+        self,
+        workdir: Path,
+        *,
+        keep: int = 2,
+        metric: str = "wer",
+        read_only: bool = False,
+        given_as: str = "--workdir",
     ):
         self._folder = Path(workdir).resolve() / "checkpoints"
-        self._metric = metric
+        self._metric, self.given_as = metric, given_as
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(keep),
@@ -161,8 +168,8 @@ class Checkpoints:
         found = self.steps()
         if not found:
             raise UserError(
-                f"--workdir={self._folder.parent} holds no finished checkpoint: let launch.train "
-                f"reach config.train.checkpoint_every steps"
+                f"{self.given_as}={self._folder.parent} holds no finished checkpoint: let "
+                f"launch.train reach config.train.checkpoint_every steps"
             )
         if wanted == "last":
             return found[-1]
@@ -171,7 +178,8 @@ class Checkpoints:
         if wanted.isdigit() and int(wanted) in found:
             return int(wanted)
         raise UserError(
-            f"--checkpoint={wanted}: {self._folder.parent} holds the steps "
+            f"{self.given_as.replace('workdir', 'checkpoint')}={wanted}: "
+            f"{self._folder.parent} holds the steps "
             f"{', '.join(map(str, found))}; give one of them, 'best' or 'last'"
         )
 
@@ -232,11 +240,12 @@ class Checkpoints:
             saved = self._manager.item_metadata(step)["state"].tree["params"]
         return _by_path(saved)
 
-    def fingerprint(self, step: int, part: str) -> str:
-        """Of a part of the parameters, "encoder" say, as they were saved."""
+    def fingerprint(self, step: int, part: str = "") -> str:
+        """Of the parameters as they were saved, or of a part of them, "encoder" say."""
         with _named_damage(self._folder, step):
             saved = self._saved_checksums(step)
-        chosen = {path: one for path, one in saved.items() if path.startswith(f"params/{part}/")}
+        place = f"params/{part}/" if part else "params/"
+        chosen = {path: one for path, one in saved.items() if path.startswith(place)}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
 
     def _saved_checksums(self, step: int) -> dict[str, int]:

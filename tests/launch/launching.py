@@ -42,6 +42,12 @@ def launch(module: str, *flags: str, devices: int = 1) -> str:
     return out
 
 
+def pod(module: str, *flags: str, processes: int, devices: int = 1) -> str:
+    """What `launch.MODULE` prints, run by several processes."""
+    hosts = (f"--processes={processes}", f"--devices={devices}", "--restarts=0")
+    return launch("pods.local", *hosts, "--", f"launch.{module}", *flags)
+
+
 def refuse(module: str, *flags: str, devices: int = 1) -> str:
     """The one line with which the entry point refuses; fails if it does not, or says more."""
     code, out, err = _run(module, *flags, devices=devices)

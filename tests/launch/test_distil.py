@@ -1,12 +1,14 @@
 """A small recogniser taught by a large one, by the real commands."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
-from launching import launch, metrics, refuse
+from launching import launch, metrics, pod, refuse
 
 from configs import distil
+from jasr.corpora.lessons import Lessons
 from jasr.errors import UserError
 from jasr.experiment.workdir import Meta
 from jasr.training.checkpoint import open_checkpoints
@@ -104,6 +106,43 @@ def test_lessons_that_were_kept_teach_as_the_teacher_does(student, taught, lesso
     assert_same_losses(tmp_path, student, 1e-3)
 
 
+def test_two_hosts_write_the_lessons_that_one_does(taught, lessons, tmp_path):
+    folder = tmp_path / "lessons"
+    pod("teach", *taught, "--config.mesh.data=0", f"--output={folder}", processes=2)
+    one, two = Lessons(lessons), Lessons(folder)
+    assert one.description == two.description
+    for index in (0, 7, 40):
+        for speed in (0.9, 1.0):
+            apart, together = (
+                kept.read(index, speed, one.description["arrays"]) for kept in (one, two)
+            )
+            for name, values in apart.items():
+                assert values.shape == together[name].shape, name
+                if not name.endswith(("/ids", "codes")):
+                    np.testing.assert_allclose(
+                        together[name], values, rtol=5e-2, atol=5e-3, err_msg=name
+                    )
+
+
+def test_a_student_goes_on_with_the_teacher_it_began_with(teacher, student, spoken, tmp_path):
+    workdir, changing = tmp_path / "run", tmp_path / "teacher"
+    flags = (
+        "--config=configs/distil.py:logits,smoke",
+        ONE_SHAPE,
+        f"--data_dir={spoken}",
+        f"--config.teacher.workdir={changing}",
+        f"--workdir={workdir}",
+    )
+    shutil.copytree(teacher, changing)
+    launch("train", *flags, "--config.train.num_steps=2")
+    later = (*flags, "--config.train.num_steps=4")
+    shutil.rmtree(changing / "checkpoints" / "8")
+    assert "which this training depends on, is gone" in refuse("train", *later)
+    shutil.rmtree(changing)
+    shutil.copytree(student, changing)
+    assert "is of another run than the one that this training" in refuse("train", *later)
+
+
 def test_lessons_of_something_else_are_refused(teacher, taught, lessons, tmp_path):
     flags = (*taught, f"--config.teacher.lessons={lessons}", f"--workdir={tmp_path}")
     for more, message in (
@@ -181,7 +220,7 @@ def test_the_student_stands_alone(student, teacher, tmp_path):
     shapes = checkpoints.params_shapes(8)
     meta = Meta.from_dict(checkpoints.read_meta(8))
     checkpoints.close()
-    assert meta.teacher_steps == [8]
+    assert [pin.step for pin in meta.teachers] == [8]
     assert not any(path.startswith("teacher") for path in shapes)
     hidden = tmp_path / "elsewhere"
     teacher.rename(hidden)
@@ -333,6 +372,13 @@ def test_a_teacher_that_cannot_teach_is_refused(flags, message, teacher, spoken,
         *given,
     )
     assert message in refused
+
+
+def test_arguments_that_contradict_each_other_are_refused():
+    with pytest.raises(UserError, match="'scratch' learns of no teacher, and all of one"):
+        distil.get_config("scratch,all")
+    with pytest.raises(UserError, match="of the sizes large and tiny give one"):
+        distil.get_config("ctc,large,tiny")
 
 
 def test_what_nobody_transcribed_is_learned_from_or_refused():

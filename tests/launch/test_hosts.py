@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from launching import launch, metrics, refuse, start
+from launching import launch, metrics, pod, refuse, start
 
 from launch.pods.local import free_port
 
@@ -26,12 +26,6 @@ FLAGS = (
     "--config.mesh.fsdp=0",
 )
 RESTART = 75
-
-
-def pod(module, *flags, processes, devices=1):
-    """What `launch.MODULE` prints, run by several processes."""
-    hosts = (f"--processes={processes}", f"--devices={devices}", "--restarts=0")
-    return launch("pods.local", *hosts, "--", f"launch.{module}", *flags)
 
 
 def figures(workdir):

@@ -21,6 +21,8 @@ BATCH = make_batch([64, 40], [3, 2])
         ("kernel", ("layers", "mlp", "embed"), (1,)),
         ("kernel", ("embed", "vocab"), (0,)),
         ("kernel", ("kernel", "features", "embed"), (0, 1)),
+        ("conv_0_kernel", ("kernel", "features", "embed"), (0, 1)),
+        ("conv_0_bias", ("embed",), ()),
         ("embedding", ("vocab", "embed"), (1,)),
         ("bias", ("layers", "heads", "head_dim"), ()),
         ("scale", ("layers", "embed"), ()),

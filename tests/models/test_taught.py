@@ -1,5 +1,6 @@
 """A student beside its teachers: whose outputs are whose, and where gradients go."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
-from tiny_models import Frames, draw, make_batch, make_recognizer, quick_jit, shapes
+from tiny_models import SIZES, Frames, draw, make_batch, make_recognizer, quick_jit, shapes
 
 from jasr.audio.add_noise import AddNoise
+from jasr.audio.log_mel import LogMel
+from jasr.audio.raw_waveform import RawWaveform
 from jasr.errors import UserError
 from jasr.models.conformer_encoder import ConformerEncoder
 from jasr.models.distillation.taught import Taught, uniform_pairs
@@ -107,9 +110,10 @@ def test_layers_are_those_that_are_matched(outputs, teacher_params):
         {"params": teacher_params}, BATCH, train=False, mutable=["intermediates", "attention"]
     )
     layers = seen["intermediates"]["encoder"]["layers"]["output"][0]
-    found = outputs["teacher/states"].values
+    found = outputs["teacher/states"]
+    real = np.asarray(found.mask)
     for pair, layer in enumerate((1, 3)):
-        np.testing.assert_allclose(found[:, :, pair], layers[layer], atol=1e-5)
+        np.testing.assert_allclose(found.values[:, :, pair][real], layers[layer][real], atol=1e-5)
     maps = outputs["teacher/attention"]
     assert maps.values.shape == (4, 16, 2, 16)
     np.testing.assert_allclose(np.asarray(maps.values.sum(-1))[np.asarray(maps.mask)], 1, atol=1e-5)
@@ -166,7 +170,7 @@ def test_words_are_of_the_teachers_that_have_words(teacher_params):
         atol=1e-5,
     )
     states = listener.teach(teacher_params, BATCH, Wanted((4,))).states
-    np.testing.assert_allclose(found["teacher/states"].values, states, atol=1e-5)
+    np.testing.assert_allclose(found["teacher/states"].values[real], states.values[real], atol=1e-5)
 
 
 def test_layers_that_nothing_matches_are_not_looked_at(teacher_params):
@@ -218,19 +222,71 @@ def test_an_encoder_without_words_teaches_its_states():
     # The student's frames come every 4, the teacher's every 2: every other one.
     states = outputs["teacher/states"].values
     assert states.shape == (4, 16, 1, 24)
-    own = teacher.teach({"encoder": params}, BATCH, Wanted((2,))).states
-    np.testing.assert_allclose(states[:, :, 0], own[:, ::2, 0], atol=1e-5)
+    own = teacher.teach({"encoder": params}, BATCH, Wanted((2,))).states.values
+    real = np.asarray(outputs["teacher/states"].mask)
+    np.testing.assert_allclose(states[:, :, 0][real], own[:, ::2, 0][real], atol=1e-5)
     with pytest.raises(UserError, match="only the layers' states"):
         teacher.teach({"encoder": params}, BATCH, Wanted((2,), attention=True))
 
 
+def test_a_listener_to_waveforms_teaches_one_to_mel_bands():
+    """At one rate of frames, of which it has one fewer."""
+    encoder = TransformerEncoder(**LARGE, stem="wav2vec2")
+    teacher = ListeningTeacher(RawWaveform(), encoder)
+    student = STUDENT.clone(
+        log_mel=LogMel(num_mels=8),
+        encoder=TransformerEncoder(**SIZES, stem="whisper"),
+    )
+    model = Taught(student, (teacher,), (1.0,), pairs=((2, 4),))
+    noise = jax.random.normal(jax.random.key(0), (1, 8_000))
+    batch = dataclasses.replace(
+        make_batch([1], [2]), audio=Padded(noise, jnp.ones((1, 8_000), bool))
+    )
+    params = draw(encoder, RawWaveform()(batch.audio))["params"]
+    variables = {"params": draw(model, batch)["params"], "teacher": {"0": {"encoder": params}}}
+    found = run(model, variables, batch)["teacher/states"]
+    own = teacher.teach({"encoder": params}, batch, Wanted((4,))).states
+    assert own.values.shape[1] == 24
+    assert found.values.shape[1] == 25
+    np.testing.assert_allclose(found.values[:, :24], own.values, atol=1e-4)
+    np.testing.assert_array_equal(found.values[:, 24], found.values[:, 23])
+
+
+def test_a_task_s_prefix_is_no_frame():
+    asked = Padded(jnp.array([[0], [1], [1], [0]]), jnp.ones((4, 1), bool))
+    batch = dataclasses.replace(BATCH, targets={**BATCH.targets, "task": asked})
+    told = {"task_encoding": "prefix", "num_tasks": 2}
+    model = Taught(
+        STUDENT.clone(**told),
+        (RecognizingTeacher(TEACHER.clone(**told)),),
+        (1.0,),
+        pairs=((2, 4),),
+        attention=True,
+    )
+    params = draw(TEACHER.clone(**told), batch)["params"]
+    variables = {"params": draw(model, batch)["params"], "teacher": {"0": params}}
+    found = run(model, variables, batch)
+    _, seen = TEACHER.clone(**told).apply(
+        {"params": params}, batch, train=False, mutable=["intermediates"]
+    )
+    last = seen["intermediates"]["encoder"]["layers"]["output"][0][3]
+    states, maps = found["teacher/states"], found["teacher/attention"]
+    real = np.asarray(states.mask)
+    np.testing.assert_allclose(states.values[:, :, 0][real], last[:, 1:][real], atol=1e-4)
+    assert maps.values.shape == found["student/attention"].values.shape == (4, 16, 1, 16)
+    np.testing.assert_allclose(np.asarray(maps.values.sum(-1))[real], 1, atol=1e-5)
+
+
 def test_frames_of_other_lengths_are_found_by_their_times():
     """Samples per frame decide, whatever the front end and the stem make them of."""
-    states = jnp.arange(8.0)[None, :, None, None]
+    frames = jnp.arange(8.0)[None, :, None, None]
+    states = Padded(frames, jnp.ones((1, 8), bool))
     found = at_same_times(states, there=160, here=640, num_frames=2)
     np.testing.assert_array_equal(found[0, :, 0, 0], [0, 4])
-    found = at_same_times(states[:, :2], there=640, here=320, num_frames=4)
-    np.testing.assert_array_equal(found[0, :, 0, 0], [0, 1, 1, 1])
+    for size in (2, 8):  # whatever the padding
+        states = Padded(frames[:, :size], (jnp.arange(size) < 2)[None])
+        found = at_same_times(states, there=640, here=320, num_frames=4)
+        np.testing.assert_array_equal(found[0, :, 0, 0], [0, 1, 1, 1])
 
 
 def test_teachers_that_do_not_fit_each_other_are_refused():
@@ -238,11 +294,17 @@ def test_teachers_that_do_not_fit_each_other_are_refused():
         mixed((jnp.zeros((1, 4, 3)), jnp.zeros((1, 2, 3))), (1.0, 1.0))
 
 
-def test_padding_changes_no_lesson(variables):
+@pytest.mark.parametrize(("stem", "names"), [("conv1d_4x", ("teacher/ctc",)), ("conv1d_8x", ())])
+def test_padding_changes_no_lesson(stem, names):
+    """Neither where the teacher's frames are fewer, and its last is the nearest of several."""
+    teacher = TEACHER.clone(encoder=TEACHER.encoder.clone(stem=stem))
+    model = taught((teacher,), attention=False)
+    params = draw(teacher, BATCH)["params"]
+    variables = with_teachers(model, params)
     narrow, wide = (
-        run(taught(), variables, make_batch([40], [2], frames=frames)) for frames in (40, 64)
+        run(model, variables, make_batch([40], [2], frames=frames)) for frames in (40, 64)
     )
-    for name in ("teacher/ctc", "teacher/states", "student/projected", "teacher/decoder"):
+    for name in (*names, "teacher/states", "student/projected", "teacher/decoder"):
         real = np.asarray(narrow[name].mask)[0]
         there = np.asarray(wide[name].values)[0][: len(real)][real]
         np.testing.assert_allclose(there, np.asarray(narrow[name].values)[0][real], atol=3e-5)
@@ -261,6 +323,9 @@ def test_codes_are_the_clusters_of_frames():
     codes: Padded = outputs["codebook/codes"]
     np.testing.assert_array_equal(codes.values, clusters(found, BATCH.audio).values)
     assert outputs["codebook/logits"].values.shape == (4, 16, 2, 5)
+    kept = dataclasses.replace(BATCH, lessons={"codes": jnp.zeros((4, 15, 2), jnp.int32)})
+    with pytest.raises(UserError, match="of 15 frames where the encoder has 16"):
+        shapes(model, kept)
 
 
 def test_layers_are_matched_evenly():

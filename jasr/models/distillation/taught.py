@@ -113,12 +113,12 @@ class Taught(nn.Module):
             outputs |= {f"codebook/{name}": value for name, value in codes.items()}
         lesson = lesson_of(outputs, seen, own)
         if lesson.states is not None:
-            outputs["student/states"] = Padded(lesson.states, frames.mask)
+            outputs["student/states"] = lesson.states
             if self.projects:
                 matching = Matching(self.teachers[0].encoder.embed_dim, name=MATCHING)
-                outputs["student/projected"] = Padded(matching(lesson.states), frames.mask)
+                outputs["student/projected"] = Padded(matching(lesson.states.values), frames.mask)
         if lesson.attention is not None:
-            outputs["student/attention"] = Padded(lesson.attention, frames.mask)
+            outputs["student/attention"] = lesson.attention
         if self.teachers and not self.is_initializing():
             outputs |= self._lessons(batch, outputs)
         return outputs
@@ -147,8 +147,8 @@ class Taught(nn.Module):
                 encoded=frames if self.shares_encoder else None,
             )
         taught = {
-            f"teacher/{name}": Padded(log_probs, outputs[name].mask)
-            for name, log_probs in lesson.logits.items()
+            f"teacher/{name}": Padded(said.values, outputs[name].mask)
+            for name, said in lesson.logits.items()
             if name in outputs
         }
         return taught | self._layers_of(lesson, frames)
@@ -165,13 +165,15 @@ class Taught(nn.Module):
     def _layers_of(self, lesson: Lesson, frames: Padded) -> dict[str, Padded]:
         if lesson.states is None:
             return {}
-        there, here = samples_per_frame(self.teachers[0]), samples_per_frame(self.student)
-        states = lesson.states
-        if there != here:
-            states = at_same_times(states, there=there, here=here, num_frames=frames.mask.shape[1])
+        states = at_same_times(
+            lesson.states,
+            there=samples_per_frame(self.teachers[0]),
+            here=samples_per_frame(self.student),
+            num_frames=frames.mask.shape[1],
+        )
         found = {"teacher/states": Padded(states, frames.mask)}
-        if self.attention:
-            found["teacher/attention"] = Padded(lesson.attention, frames.mask)
+        if lesson.attention is not None:
+            found["teacher/attention"] = Padded(lesson.attention.values, frames.mask)
         return found
 
 

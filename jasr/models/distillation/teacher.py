@@ -20,6 +20,8 @@ from jasr.models.recognizer import Recognizer
 from jasr.types import Batch, Encoded, Padded, join_rows, split_rows
 
 LOGITS = ("ctc", "decoder")
+# What a frame's attention to all frames is at least taken to be.
+SMALLEST = 1e-8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +49,13 @@ class Lesson:
     states:    of the wanted layers, [B, T, layers, embed_dim]; None if none are, or if it was given
                frames.
     attention: of the wanted layers, heads averaged, float32 [B, T, layers, T]; None if not wanted.
-    mask:      [B, T], which of its frames are real.
+
+    Each with the mask of the places or frames that are real.
     """
 
-    logits: Mapping[str, Any]
-    states: Any = None
-    attention: Any = None
-    mask: Any = None
+    logits: Mapping[str, Padded]
+    states: Padded | None = None
+    attention: Padded | None = None
 
 
 @runtime_checkable
@@ -119,19 +121,26 @@ class ListeningTeacher:
                 "states can be learned: hidden_states, frame_relations or codebook_prediction"
             )
         states = layer_outputs(self.encoder, params["encoder"], self.log_mel(batch.audio))
-        chosen = _chosen(states.values, wanted) if wanted.layers else None
-        return Lesson({}, chosen, mask=states.mask)
+        if not wanted.layers:
+            return Lesson({})
+        return Lesson({}, Padded(_chosen(states.values, wanted), states.mask))
 
 
 def lesson_of(outputs: Mapping[str, Padded], seen: Mapping[str, Any], wanted: Wanted) -> Lesson:
     """Of a recogniser's outputs, and what its encoder's layers showed."""
     states = maps = None
+    mask = outputs["encoder"].mask
+    # A task's prefix is before them, and is no frame.
+    frames = slice(-mask.shape[1], None)
     if wanted.layers:
-        states = _chosen(seen["intermediates"]["encoder"]["layers"]["output"][0], wanted)
+        of_layers = seen["intermediates"]["encoder"]["layers"]["output"][0]
+        states = Padded(_chosen(of_layers, wanted)[:, frames], mask)
     if wanted.attention:
         weights_LBHTT = seen["attention"]["encoder"]["layers"]["self_attention"]["weights"][0]
-        maps = _chosen(jnp.mean(weights_LBHTT, axis=2), wanted)
-    return Lesson(_logits(outputs), states, maps, outputs["encoder"].mask)
+        weights = _chosen(jnp.mean(weights_LBHTT, axis=2), wanted)[:, frames, :, frames]
+        total = jnp.sum(weights, axis=-1, keepdims=True)
+        maps = Padded(weights / jnp.maximum(total, SMALLEST), mask)
+    return Lesson(_logits(outputs), states, maps)
 
 
 def _chosen(
@@ -141,8 +150,8 @@ def _chosen(
     return jnp.moveaxis(of_layers[places].astype(jnp.float32), 0, 2)
 
 
-def _logits(outputs: Mapping[str, Padded]) -> dict[str, Array]:
-    return {name: outputs[name].values for name in LOGITS if name in outputs}
+def _logits(outputs: Mapping[str, Padded]) -> dict[str, Padded]:
+    return {name: outputs[name] for name in LOGITS if name in outputs}
 
 
 def taught_in_parts(
@@ -196,7 +205,8 @@ def joint_lesson(
             if name in one.logits
         ]
         if heard:
-            logits[name] = mixed(*zip(*heard, strict=True))
+            said, shares = zip(*heard, strict=True)
+            logits[name] = Padded(mixed([one.values for one in said], shares), said[0].mask)
     return dataclasses.replace(lessons[0], logits=logits)
 
 
@@ -227,9 +237,14 @@ def samples_per_frame(listener: Any) -> int:
 
 
 def at_same_times(
-    states: Float[Array, "batch frames layers features"], *, there: int, here: int, num_frames: int
+    states: Padded, *, there: int, here: int, num_frames: int
 ) -> Float[Array, "batch other_frames layers features"]:
-    """Of frames that come every `there` samples, the nearest to each of `num_frames` that come
-    every `here` samples; a stem's frame t is about sample t times its distance (`subsampling`)."""
+    """Of real frames that come every `there` samples, the nearest to each of `num_frames` that come
+    every `here` samples; a stem's frame t is about sample t times its distance (`subsampling`).
+
+    states: Float[Array, "batch frames layers features"]
+    """
     nearest_T = (jnp.arange(num_frames) * here + there // 2) // there
-    return jnp.take(states, jnp.minimum(nearest_T, states.shape[1] - 1), axis=1)
+    last_B = jnp.maximum(states.lengths() - 1, 0)
+    place_BT = jnp.minimum(nearest_T, last_B[:, None])
+    return jnp.take_along_axis(states.values, place_BT[..., None, None], axis=1)

@@ -55,7 +55,13 @@ class Units(nn.Module):
         )
         embedding_NVD = embedding.reshape(books, size, self.code_dim)
         projected = projected.reshape(*projected.shape[:2], books, self.code_dim)
-        codes = self._codes(audio, encoded.mask.shape[1]) if found is None else found
+        num_frames = encoded.mask.shape[1]
+        codes = self._codes(audio, num_frames) if found is None else found
+        if codes.shape[1] != num_frames:
+            raise UserError(
+                f"model: the clusters are of {codes.shape[1]} frames where the encoder has "
+                f"{num_frames}: find them with a stem of the same stride"
+            )
         cosine_BTNV = jnp.einsum("btnd,nvd->btnv", unit(projected), unit(embedding_NVD))
         return {
             "logits": Padded(cosine_BTNV / self.temperature, encoded.mask),
@@ -70,10 +76,5 @@ class Units(nn.Module):
         variables = read_collection(self, "clusters")
         if not variables:
             raise UserError("model: the clusters that the head 'units' predicts were not given")
-        codes_BTN = self.clusters(variables, audio).values
-        if codes_BTN.shape[1] != num_frames:
-            raise UserError(
-                f"model: the clusters are of {codes_BTN.shape[1]} frames where the encoder has "
-                f"{num_frames}: find them with a stem of the same stride"
-            )
+        codes_BTN: Array = self.clusters(variables, audio).values
         return codes_BTN
