@@ -129,8 +129,6 @@ def _add_teacher(config: ConfigDict, kinds: list[str]) -> None:
             "codebook": ConfigDict(),
         }
     )
-    # What only learning from a teacher needs.
-    config.init.new = config.init.left = ("^matching/", "^codebook/")
     for kind in kinds:
         if kind in TERMS:
             name, term = TERMS[kind]

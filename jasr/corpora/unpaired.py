@@ -8,6 +8,7 @@ import numpy as np
 
 from jasr.corpora.corpus import Corpus, Utterance
 from jasr.corpora.view import CorpusView
+from jasr.errors import UserError
 
 
 class UnpairedCorpus(CorpusView):
@@ -24,6 +25,10 @@ class UnpairedCorpus(CorpusView):
     @cached_property
     def utterances(self) -> Sequence[Utterance]:
         texts = [u.text for u in self.text.utterances if u.text]
+        if not texts:
+            raise UserError(
+                f"corpus {self.text.name!r} has no text (config.unpaired_text): give one that has"
+            )
         rng = np.random.default_rng(self.seed)
         count = len(self.whole)
         rounds = [rng.permutation(len(texts)) for _ in range(-(-count // len(texts)))]

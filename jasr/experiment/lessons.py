@@ -196,12 +196,14 @@ def _make(
 
 
 def _real(kept: Mapping[str, Padded], row: int) -> Arrays:
-    """Of one row, without its padding."""
-    own = {name: part.values[row, : part.mask[row].sum()] for name, part in kept.items()}
-    return {
-        name: values[:, : len(values)] if name.startswith("attention/") else values
-        for name, values in own.items()
-    }
+    """Of one row, without its padding; of where a frame looks, neither to padding."""
+
+    def real(name: str, part: Padded) -> np.ndarray:
+        length = part.mask[row].sum()
+        values = part.values[row, :length]
+        return values[:, :length] if name.startswith("attention/") and values.ndim > 1 else values
+
+    return {name: real(name, part) for name, part in kept.items()}
 
 
 def _depends(

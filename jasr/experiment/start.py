@@ -86,6 +86,12 @@ def _and_labels(config: Mapping[str, Any]) -> str:
 def _meta_of_other(init: Mapping[str, Any]) -> Mapping[str, Any]:
     """What was saved beside the parameters that a training starts from; nothing if from scratch."""
     if not init["workdir"]:
+        said = [key for key in ("new", "left", "rename") if init[key]]
+        if said:
+            raise UserError(
+                f"config.init.workdir is empty, and config.init.{said[0]} says how to start from "
+                f"another training: give its workdir"
+            )
         return {}
     with _other_training(init) as checkpoints:
         return checkpoints.read_meta(checkpoints.find(init["checkpoint"]))

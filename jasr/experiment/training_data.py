@@ -30,7 +30,7 @@ def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
         raise UserError("config.splits.train and .untranscribed are empty: give one of them")
     corpus = parts[0] if len(parts) == 1 else JoinedCorpus(parts)
     if other := config["unpaired_text"]:
-        text = open_corpus(other["corpus"], other["split"], data_dir)
+        text = open_corpus(other["corpus"], other.get("split", "train"), data_dir)
         corpus = UnpairedCorpus(corpus, text, config["seed"])
     return corpus
 

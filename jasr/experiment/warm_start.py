@@ -17,12 +17,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jasr.errors import UserError
+from jasr.models.distillation.taught import MATCHING
 from jasr.sharding import hosts
 from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
 from jasr.training.checkpoint import Checkpoints
 from jasr.types import path_of
 
 SHOWN = 12
+# What a student has of learning from a teacher; it may be on one side only.
+OF_LEARNING = (f"^{MATCHING}/", "^codebook/")
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,9 @@ class WarmStart:
     def _must_be_allowed(
         self, new: list[str], left: list[str], here: Mapping[str, Any], there: Mapping[str, Any]
     ) -> None:
-        wrong_new = [path for path in new if not any_match(self.new, path, "config.init.new")]
-        wrong_left = [path for path in left if not any_match(self.left, path, "config.init.left")]
+        may_be_new, may_be_left = (*self.new, *OF_LEARNING), (*self.left, *OF_LEARNING)
+        wrong_new = [path for path in new if not any_match(may_be_new, path, "config.init.new")]
+        wrong_left = [path for path in left if not any_match(may_be_left, path, "config.init.left")]
         if not wrong_new and not wrong_left:
             return
         described_here = [f"{path} {tuple(here[path].shape)}" for path in wrong_new]

@@ -16,7 +16,8 @@ class ContrastiveLoss:
     """-log of the softmax over cosines with the frame's code and its distractors' codes.
 
     Counted per masked frame; an utterance with one masked frame has no distractors and does not
-    count. A distractor with the frame's own code is left out of the softmax.
+    count. A distractor with the frame's own code is left out of the softmax. Metric `accuracy`:
+    frames nearer to their own code than to any distractor's, where one differs.
     Baevski et al. 2020, "wav2vec 2.0", equation 3.
     """
 
@@ -42,7 +43,9 @@ class ContrastiveLoss:
         )
         logits_BTK = jnp.concatenate([own_BT[..., None], drawn_BTK], axis=2) / self.temperature
         loss_BT = -jax.nn.log_softmax(logits_BTK)[..., 0]
-        correct_BT = jnp.all(own_BT[..., None] > drawn_BTK, axis=2)
+        # With one code for all frames there would be nothing to mistake it for.
+        differ_BT = jnp.any(jnp.isfinite(drawn_BTK), axis=2)
+        correct_BT = jnp.all(own_BT[..., None] > drawn_BTK, axis=2) & differ_BT
         count = jnp.sum(masked_BT, dtype=jnp.float32)
         return Terms(
             loss=Sum(jnp.sum(jnp.where(masked_BT, loss_BT, 0)), count),
@@ -57,7 +60,8 @@ class CodeDiversity:
     """How far masked frames are from using all codes: (codes - perplexity) / codes, each frame.
 
     Counted per masked frame. The perplexity is that of the mean distribution over the rows seen
-    at once: of all terms, this one alone sees microbatches.
+    at once: of all terms, this one alone sees microbatches. Metrics: `perplexity`, and
+    `code_perplexity`, of the likeliest codes alone.
     Baevski et al. 2020, "wav2vec 2.0", equation 4, as the authors' and transformers' code has it.
     """
 
@@ -72,7 +76,13 @@ class CodeDiversity:
         total_GV = jnp.sum(probabilities_BTGV, axis=(0, 1), where=masked_BT[..., None, None])
         used = jnp.sum(perplexity(total_GV))
         codes = total_GV.size
+        likeliest_BTGV = jax.nn.one_hot(jnp.argmax(logits_BTGV, axis=-1), logits_BTGV.shape[-1])
+        chosen_GV = jnp.sum(likeliest_BTGV, axis=(0, 1), where=masked_BT[..., None, None])
+        one = jnp.ones((), jnp.float32)
         return Terms(
             loss=Sum(count * (codes - used) / codes, count),
-            metrics={"perplexity": Sum(used, jnp.ones((), jnp.float32))},
+            metrics={
+                "perplexity": Sum(used, one),
+                "code_perplexity": Sum(jnp.sum(perplexity(chosen_GV)), one),
+            },
         )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.fft
+from flax import linen as nn
 from tiny_models import SIZES, Frames, draw, make_batch, quick_jit
 
 from jasr.audio.raw_waveform import RawWaveform
@@ -363,6 +364,62 @@ def test_diversity_is_that_of_transformers(wav2vec):
     terms = CodeDiversity("contrastive")(outputs, make_batch([128, 128], [1, 1]))
     np.testing.assert_allclose(terms.loss.mean(), expected, rtol=1e-4)
     np.testing.assert_allclose(terms.metrics["perplexity"].value, float(perplexity), rtol=1e-4)
+
+
+def test_codes_of_training_are_drawn_and_what_they_are_drawn_from_learns():
+    """Gumbel: as often as the softmax of the logits says, whatever the temperature."""
+    head = Contrastive(num_groups=1, num_codes=4, code_dim=8, dim=8, temperature=2.0, decay=0.5)
+    width, length = 3, 4096
+    mask = jnp.ones((1, length), bool)
+    same = Padded(jnp.zeros((1, length, width)), mask)
+    keys = jax.random.split(jax.random.key(0), 1)
+    frames = MaskedFrames(same, same, same, mask, keys, lambda: jnp.zeros(()))
+    batch = make_batch([4], [1])
+    params = nn.unbox(head.init(jax.random.key(1), frames, batch, train=False))["params"]
+
+    def run(variables):
+        return head.apply(variables, frames, batch, train=True)
+
+    bias = jnp.array([[0.0, 1.0, -1.0, 0.5]])
+    params["code_logits"]["bias"] = bias
+    outputs = quick_jit(run)({"params": params})
+    codes = np.asarray(outputs["codes"].values)[0, :, 0]
+    drawn = np.bincount(codes, minlength=4) / length
+    np.testing.assert_allclose(drawn, jax.nn.softmax(bias[0]), atol=0.03)
+    project = params["project_quantized"]
+    expected = params["codes"][0][codes] @ project["kernel"] + project["bias"]
+    np.testing.assert_allclose(outputs["quantized"].values[0], expected, atol=1e-5)
+
+    def gradient(step):
+        def total(bias):
+            given = {**params, "code_logits": {**params["code_logits"], "bias": bias}}
+            variables = {"params": given, "progress": {"step": step}}
+            return jnp.sum(run(variables)["quantized"].values)
+
+        return np.asarray(jax.grad(total)(bias))
+
+    at_first, later, last, after = (gradient(step) for step in (0, 1, 10, 1000))
+    assert np.abs(at_first).max() > 1
+    assert np.abs(later - at_first).max() > 1e-2 * np.abs(at_first).max()
+    np.testing.assert_allclose(last, after, rtol=1e-4)
+
+
+def test_one_code_for_all_frames_is_no_success():
+    mask = jnp.ones((1, 6), bool)
+    width = jax.random.normal(jax.random.key(0), (1, 6, 4))
+    logits = jnp.broadcast_to(jnp.array([5.0, 0.0, 0.0]), (1, 6, 2, 3))
+    outputs = {
+        "contrastive/context": Padded(width, mask),
+        "contrastive/quantized": Padded(jnp.ones((1, 6, 4)), mask),
+        "contrastive/codes": Padded(jnp.zeros((1, 6, 2), jnp.int32), mask),
+        "contrastive/distractors": Padded(jnp.zeros((1, 6, 3), jnp.int32), mask),
+        "contrastive/code_logits": Padded(logits, mask),
+        "masked": Padded(mask, mask),
+    }
+    batch = make_batch([24], [1])
+    assert ContrastiveLoss("contrastive")(outputs, batch).metrics["accuracy"].mean() == 0
+    used = CodeDiversity("contrastive")(outputs, batch).metrics["code_perplexity"].mean()
+    np.testing.assert_allclose(used, 2, rtol=1e-5)
 
 
 def test_the_waveform_stem_is_that_of_transformers(wav2vec):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jasr.corpora.catalogue import open_corpus
+from jasr.errors import UserError
 from jasr.experiment.evaluators.linear_probe import CTCProbe, Frames
 from jasr.experiment.evaluators.run import Figures, Run
 from jasr.tasks.targets import Transcripts
@@ -34,6 +35,12 @@ class Probe:
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         config = run.meta.config
+        layers = getattr(getattr(run.model, "encoder", None), "num_layers", 0)
+        if not hasattr(run.model, "log_mel") or not 0 <= self.layer <= layers:
+            raise UserError(
+                f"evaluator 'probe': config.model is a {config['model']['name']} with an encoder "
+                f"of {layers} layers; expected one that hears speech, and layer between 0 and that"
+            )
         rate = config["corpus"]["sample_rate"]
         section = {"kind": "manifest", "options": {}, "parts": {}, "sample_rate": rate}
         splits = [

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from jasr.evaluation.recognition import score
+from jasr.evaluation.recognition import UNREAD, score
 from jasr.experiment.evaluators.run import Figures, Run
 from jasr.experiment.recognition import Recognition
 from jasr.training.state import TrainState
@@ -11,7 +11,8 @@ from jasr.training.state import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Unsupervised:
-    """Error rate of generated units, "unit_error_rate"; spaces are left out of both.
+    """Error rate of generated units, "unit_error_rate", where there are transcripts; spaces are
+    left out of both.
 
     Only reported: no transcript has a part in training or in which checkpoint is best, unless
     config.train.best_by says so. "unit_usage" is the share of units ever generated, and
@@ -23,14 +24,13 @@ class Unsupervised:
 
         def evaluate(state: TrainState) -> Figures:
             found, _ = recognition.recognize(run.params_of(state), run.corpus, run.report)
-            scores = score(run.corpus.utterances, found, recognition.normalize)
-            errors = sum(one.words.errors for one in scores)
-            used = {unit for one in scores for unit in one.hypothesis.split()}
+            used = {unit for text in found if text is not UNREAD for unit in text.split()}
             usage = len(used) / max(1, recognition.tokenizer.vocab_size - 4)
-            return {
-                "unit_error_rate": errors / sum(one.words.length for one in scores),
-                "unit_usage": usage,
-                "units_unused": 1 - usage,
-            }
+            figures = {"unit_usage": usage, "units_unused": 1 - usage}
+            scores = score(run.corpus.utterances, found, recognition.normalize)
+            if length := sum(one.words.length for one in scores):
+                errors = sum(one.words.errors for one in scores)
+                figures["unit_error_rate"] = errors / length
+            return figures
 
         return evaluate
