@@ -146,9 +146,10 @@ def _parts(
     for name, part in parts.items():
         part = {"kind": "manifest", "folder": name, "passes": 1.0, "options": {}, **dict(part)}
         passes, folder = part.pop("passes"), part.pop("folder")
-        if not isinstance(passes, int | float) or not 0 < passes <= 1000:
+        if not isinstance(passes, int | float) or not 0 < passes <= 1000 or passes * 8 % 1:
             raise UserError(
-                f"config.corpus.parts.{name}.passes is {passes!r}: expected a number above 0"
+                f"config.corpus.parts.{name}.passes is {passes!r}: expected a number above 0, in "
+                f"eighths, such as 0.125 or 2.5"
             )
         yield {"sample_rate": given["sample_rate"], **part, "name": name}, float(passes), folder
 

@@ -32,8 +32,9 @@ class TextOptions:
 class TextCorpus(Corpus):
     """A split of text files; its audio is silence, a sample a character.
 
-    Files called train.txt, validation.txt (or dev.txt) and test.txt are those splits. Where there
-    are none of these, of every 1,000 lines of a file 50 are validation and 50 are test.
+    Files of a folder called train.txt, validation.txt (or dev.txt) and test.txt are those splits,
+    and others beside them are not read. Where there are none of these, of every 1,000 lines of a
+    file 50 are validation and 50 are test; of a shorter file a twentieth each.
     """
 
     sample_rate = CHARACTERS_PER_SECOND
@@ -62,14 +63,15 @@ class TextCorpus(Corpus):
     def _lines(self) -> list[tuple[str, str]]:
         files = _files(self.path)
         own = [file for file in files if _split_of(file) is not None]
-        if own:
+        if own and self.path.is_dir():
             return [line for file in own if _split_of(file) == self.split for line in _read(file)]
-        return [
-            line
-            for file in files
-            for number, line in enumerate(_read(file))
-            if _split_of_block(number // LINES_PER_BLOCK) == self.split
-        ]
+        lines = [line for file in files for line in _in_split(_read(file), self.split)]
+        if not lines:
+            raise UserError(
+                f"{self.path} has too few lines for a split {self.split!r}: give {BLOCKS} or more, "
+                f"or a folder with {self.split}.txt"
+            )
+        return lines
 
 
 def _files(path: Path) -> list[Path]:
@@ -100,8 +102,14 @@ def _split_of(file: Path) -> str | None:
     return stem if stem in SPLITS else None
 
 
-def _split_of_block(block: int) -> str:
-    return {BLOCKS - 2: "validation", BLOCKS - 1: "test"}.get(block % BLOCKS, "train")
+def _in_split(lines: list[tuple[str, str]], split: str) -> list[tuple[str, str]]:
+    size = min(LINES_PER_BLOCK, max(1, len(lines) // BLOCKS))
+    held_back = {BLOCKS - 2: "validation", BLOCKS - 1: "test"}
+    return [
+        line
+        for number, line in enumerate(lines)
+        if held_back.get(number // size % BLOCKS, "train") == split
+    ]
 
 
 def open_text(name: str, options: Any, split: str) -> TextCorpus:

@@ -28,6 +28,9 @@ from jasr.text.tokenizer import tokenizer_from_dict
 from jasr.training.checkpoint import Checkpoints, open_checkpoints
 from jasr.training.state import TrainState
 
+# Of an encoder, what parameters mean nothing without, and none of their shapes tells.
+UNSEEN = ("position", "activation", "norm")
+
 
 def meta_and_plan(
     config: Mapping[str, Any],
@@ -137,10 +140,33 @@ def warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
     """The state's parameters, with those replaced that the training of config.init has."""
     init = meta.config["init"]
     with _other_training(init) as other:
-        there = other.read_meta(other.find(init["checkpoint"]))["tokenizer"]
-        vocabulary = SharedTokens.between(there, meta.tokenizer, step.token_axes)
+        there = other.read_meta(other.find(init["checkpoint"]))
+        _must_hear_alike(init["workdir"], there["config"], meta.config)
+        vocabulary = SharedTokens.between(there["tokenizer"], meta.tokenizer, step.token_axes)
         start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
         return start.parameters(other, state.params)
+
+
+def _must_hear_alike(workdir: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Raises UserError where both hear speech, and not alike."""
+    if not all({"log_mel", "encoder"} <= config["model"].keys() for config in (there, here)):
+        return
+    old, new = (
+        {"corpus.sample_rate": config["corpus"]["sample_rate"]}
+        | {f"model.log_mel.{key}": value for key, value in config["model"]["log_mel"].items()}
+        | {f"model.encoder.{key}": config["model"]["encoder"].get(key) for key in UNSEEN}
+        for config in (there, here)
+    )
+    differing = [
+        f"config.{key} is {old.get(key)!r} there and {new.get(key)!r} here"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise UserError(
+            f"config.init.workdir {workdir} hears otherwise: {'; '.join(differing)}: let them be "
+            f"as they were"
+        )
 
 
 def _other_training(init: Mapping[str, Any]) -> contextlib.closing[Checkpoints]:

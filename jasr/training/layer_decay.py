@@ -8,6 +8,8 @@ import numpy as np
 from jasr.types import path_of
 
 LAYERS = "/layers/"
+# What the encoder's layers read instead of its stem's frames.
+MASK = "mask_embedding/"
 # What stands above the layers of a stack, with the heads.
 ABOVE = ("final_norm",)
 
@@ -30,6 +32,8 @@ def layer_factors(params: Any, decay: float) -> Any:
         if is_layer:
             powers = np.arange(depths[stack], 0, -1.0)
             return over_layers((decay**powers).astype(np.float32), leaf)
+        if stack.startswith(MASK):
+            stack = f"encoder/{stack}"
         for root, depth in depths.items():
             inside = stack.removeprefix(f"{root}/")
             if inside != stack and not inside.startswith(ABOVE):

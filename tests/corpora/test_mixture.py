@@ -66,6 +66,7 @@ def test_a_part_is_that_share_of_the_utterances(prepared):
     [
         ({}, "needs at least one part"),
         ({"speech": {"passes": 0}}, "expected a number above 0"),
+        ({"speech": {"passes": 0.3}}, "in eighths"),
         ({"speech": {"pases": 1.0}}, "has no 'pases'"),
     ],
 )

@@ -44,6 +44,16 @@ def test_lines_of_other_files_are_divided_and_none_is_lost(tmp_path):
     assert len(splits["validation"]) == len(splits["test"]) == 100
 
 
+def test_short_files_have_all_splits_or_say_so(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join(f"line {number}" for number in range(60)))
+    assert len(texts(open_corpus(config(path), "validation", None))) == 3
+    assert len(texts(open_corpus(config(path), "train", None))) == 54
+    path.write_text("one\ntwo\n")
+    with pytest.raises(UserError, match="has too few lines for a split 'test'"):
+        texts(open_corpus(config(path), "test", None))
+
+
 def test_a_character_lasts_a_fifteenth_of_a_second(tmp_path):
     (tmp_path / "train.txt").write_text("thirty characters are two secs\n")
     corpus = pickle.loads(pickle.dumps(open_corpus(config(tmp_path / "train.txt"), "train", None)))

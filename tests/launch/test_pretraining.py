@@ -181,6 +181,15 @@ def test_another_model_is_refused_with_both_sides(packs, hubert):
     said = refuse("train", *flags, f"--workdir={packs / 'other'}")
     assert "holds another model; here and not there" in said
     assert "encoder/layers/first_mlp/" in said
+    unlike = (*flags[:-1], "--config.model.encoder.position=none")
+    said = refuse("train", *unlike, f"--workdir={packs / 'other'}")
+    assert "config.model.encoder.position is 'rotary' there and 'none' here" in said
+
+
+def test_a_start_that_is_not_named_is_missed(packs):
+    flags = flags_of(packs, "configs/finetune.py:smoke")
+    said = refuse("train", *flags, f"--workdir={packs / 'other'}")
+    assert "config.init.workdir is empty, and config.init.new says" in said
 
 
 def test_a_pretrained_encoder_transcribes_nothing(hubert):

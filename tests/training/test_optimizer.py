@@ -113,6 +113,7 @@ def test_layer_decay_falls_from_the_top_of_each_stack():
             "layers": {"mlp": {"kernel": jnp.ones((3, 2, 2))}},
             "final_norm": {"scale": jnp.ones(2)},
         },
+        "mask_embedding": {"vector": jnp.ones(2)},
         "token_embedding": {"kernel": jnp.ones(2)},
         "ctc_head": {"kernel": jnp.ones((2, 4))},
     }
@@ -121,6 +122,7 @@ def test_layer_decay_falls_from_the_top_of_each_stack():
         factors["encoder"]["layers"]["mlp"]["kernel"].ravel(), [0.125, 0.25, 0.5]
     )
     assert factors["encoder"]["stem"]["kernel"] == 0.5**4
+    assert factors["mask_embedding"]["vector"] == 0.5**4
     assert factors["encoder"]["final_norm"]["scale"] == 1.0
     assert factors["token_embedding"]["kernel"] == factors["ctc_head"]["kernel"] == 1.0
 
