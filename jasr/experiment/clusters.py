@@ -11,7 +11,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -35,6 +35,20 @@ from jasr.training.checkpoint import open_checkpoints
 
 DESCRIPTIONS = ("cepstra", "layer")
 ARRAYS = ("mean", "std", "centroids")
+
+
+class Kept(NamedTuple):
+    """Clusters that were found.
+
+    variables:   that hold them.
+    step:        of the training whose layer they are of, if they are.
+    fingerprint: their own; corpus: that of the recordings that they were found in.
+    """
+
+    variables: dict[str, Any]
+    step: int | None
+    fingerprint: str
+    corpus: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,10 +137,10 @@ def describe(
 def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     """Finds the clusters of a config's training audio, unless they are there; says what it did."""
     path = _path(config, data_dir)
-    if path.exists() and _is_current(config, path):
-        return f"already prepared: {path}"
     chosen = ClusterConfig.parse(config)
     corpus = open_corpus(config["corpus"], _split(config), data_dir)
+    if path.exists() and _is_current(config, path, corpus):
+        return f"already prepared: {path}"
     statistics = statistics_of(config["model"]["log_mel"], corpus)
     step, encoder = _layer_of(chosen, chosen.checkpoint)
     clusters, variables = describe(config, statistics, step)
@@ -136,7 +150,8 @@ def prepare_clusters(config: Mapping[str, Any], data_dir: str | None) -> str:
     std = np.sqrt(np.mean((frames - mean) ** 2)) + 1e-6
     centroids = _find_centroids((frames - mean) / std, chosen)
     buffer = io.BytesIO()
-    np.savez(buffer, mean=mean, std=std, centroids=centroids, step=step or 0, encoder=encoder)
+    found = {"mean": mean, "std": std, "centroids": centroids}
+    np.savez(buffer, **found, step=step or 0, encoder=encoder, corpus=corpus.fingerprint)
     write_whole(path, buffer.getvalue())
     books = f"{chosen.num_codebooks} times " if chosen.num_codebooks > 1 else ""
     return f"prepared {path}: {books}{chosen.num_clusters} clusters of {len(frames):,} frames"
@@ -154,12 +169,11 @@ def _layer_of(chosen: ClusterConfig, checkpoint: str) -> tuple[int | None, str]:
         return step, checkpoints.fingerprint(step, "encoder")
 
 
-def _is_current(config: Mapping[str, Any], path: Path) -> bool:
+def _is_current(config: Mapping[str, Any], path: Path, corpus: Corpus) -> bool:
     try:
-        _read(config, path)
+        return _read(config, path).corpus == corpus.fingerprint
     except UserError:
         return False
-    return True
 
 
 def _find_centroids(
@@ -179,11 +193,8 @@ def _find_centroids(
     return np.stack(codebooks)
 
 
-def load_clusters(
-    config: Mapping[str, Any], data_dir: str | None
-) -> tuple[dict[str, Any], int | None, str]:
-    """The variables that hold the clusters of a config, the step of the training whose layer they
-    are of, if they are, and their fingerprint.
+def load_clusters(config: Mapping[str, Any], data_dir: str | None) -> Kept:
+    """The clusters of a config.
 
     Raises UserError, with the command to run, where they are not prepared, or of another training.
     """
@@ -207,23 +218,24 @@ def predicted_clusters(
     """
     if not meta.config["clusters"]:
         return None, {}, meta
-    found, step, fingerprint = load_clusters(meta.config, data_dir)
-    clusters, variables = describe(meta.config, meta.statistics, step)
-    if meta.clusters not in ("", fingerprint):
+    kept = load_clusters(meta.config, data_dir)
+    clusters, variables = describe(meta.config, meta.statistics, kept.step)
+    if meta.clusters not in ("", kept.fingerprint):
         raise UserError(
             "the clusters are no longer those that this workdir was trained to predict: prepare "
             "them from what they were, or give another --workdir"
         )
-    frozen = {"clusters": {**variables, **found}}
-    return clusters, frozen, dataclasses.replace(meta, clusters=fingerprint)
+    frozen = {"clusters": {**variables, **kept.variables}}
+    return clusters, frozen, dataclasses.replace(meta, clusters=kept.fingerprint)
 
 
-def _read(config: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], int | None, str]:
+def _read(config: Mapping[str, Any], path: Path) -> Kept:
     try:
         content = path.read_bytes()
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             variables = {name: arrays[name] for name in ARRAYS}
             step, encoder = int(arrays["step"]) or None, str(arrays["encoder"])
+            corpus = str(arrays["corpus"])
         if variables["centroids"].ndim != 3:
             raise ValueError("they are not codebooks")
     except FileNotFoundError:
@@ -238,7 +250,7 @@ def _read(config: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], int | 
             f"the clusters at {path} are of another training than step {step} of {chosen.workdir} "
             f"is now: run launch.prepare again"
         )
-    return variables, step, hashlib.sha256(content).hexdigest()[:16]
+    return Kept(variables, step, hashlib.sha256(content).hexdigest()[:16], corpus)
 
 
 def _sample(

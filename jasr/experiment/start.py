@@ -6,7 +6,9 @@ its own meta       ──▶ config.init's meta       ──▶ the data        
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from jasr.corpora.corpus import Corpus
@@ -20,6 +22,7 @@ from jasr.experiment.teacher_config import row_parts
 from jasr.experiment.teachers import teacher_tokenizer
 from jasr.experiment.warm_start import SharedTokens, WarmStart
 from jasr.experiment.workdir import Meta
+from jasr.files import write_whole
 from jasr.pipeline.plan import TrainPlan
 from jasr.sharding import hosts
 from jasr.sharding.placement import Placement
@@ -28,6 +31,8 @@ from jasr.text.tokenizer import tokenizer_from_dict
 from jasr.training.checkpoint import Checkpoints, open_checkpoints
 from jasr.training.state import TrainState
 
+# Of a workdir, the parameters that its training started from.
+INIT = "init.json"
 # Of an encoder, what parameters mean nothing without, and none of their shapes tells.
 UNSEEN = ("position", "activation", "norm")
 
@@ -136,15 +141,19 @@ def _found_in(
     return {"tokenizer": tokenizer, "statistics": statistics, "tasks": names}
 
 
-def warm_parameters(meta: Meta, step: TrainingStep, state: TrainState) -> Any:
-    """The state's parameters, with those replaced that the training of config.init has."""
+def warm_parameters(folder: Path, meta: Meta, step: TrainingStep, state: TrainState) -> Any:
+    """The state's parameters, with those replaced that the training of config.init has; which they
+    are is written into the workdir."""
     init = meta.config["init"]
     with _other_training(init) as other:
         there = other.read_meta(other.find(init["checkpoint"]))
         _must_hear_alike(init["workdir"], there["config"], meta.config)
         vocabulary = SharedTokens.between(there["tokenizer"], meta.tokenizer, step.token_axes)
         start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
-        return start.parameters(other, state.params)
+        started, listing = start.parameters(other, state.params)
+    if hosts.is_first():
+        write_whole(folder / INIT, json.dumps(dataclasses.asdict(listing), indent=2) + "\n")
+    return started
 
 
 def _must_hear_alike(workdir: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:

@@ -127,7 +127,7 @@ def _train(
     if latest is None:
         state = step.create(config["seed"])
         if config["init"]["workdir"] and not config["lora"]:
-            state = step.start_from(warm_parameters(meta, step, state), config["seed"])
+            state = step.start_from(warm_parameters(folder, meta, step, state), config["seed"])
     else:
         state = checkpoints.restore(latest, step.abstract)
         logging.info("resumed from step %d of %s", latest, folder)

@@ -90,6 +90,22 @@ def token_axes(boxed: Any) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What became of each parameter.
+
+    loaded, by_token: path here -> path there, of what was loaded whole, and by rows of tokens.
+    new, left:        what only is here, and only there.
+    """
+
+    workdir: str
+    step: int
+    loaded: dict[str, str]
+    by_token: dict[str, str]
+    new: Sequence[str]
+    left: Sequence[str]
+
+
+@dataclass(frozen=True)
 class WarmStart:
     """What config.init says.
 
@@ -107,20 +123,22 @@ class WarmStart:
     left: tuple[str, ...] = ()
     vocabulary: SharedTokens | None = None
 
-    def parameters(self, checkpoints: Checkpoints, drawn: Any) -> Any:
-        """`drawn`, with every parameter replaced that the other training has; as `load`.
+    def parameters(self, checkpoints: Checkpoints, drawn: Any) -> tuple[Any, "Listing"]:
+        """`drawn`, with every parameter replaced that the other training has; as `load`. And what
+        was.
 
         Of parameters with a row a token, the rows of tokens that both have are replaced.
         """
         here = _by_path(drawn)
-        whole, by_token = self._compare(checkpoints, here)
-        loaded = self._restore(checkpoints, here, whole | by_token)
-        for path in by_token:
+        found = self._compare(checkpoints, here)
+        loaded = self._restore(checkpoints, here, found.loaded | found.by_token)
+        for path in found.by_token:
             assert self.vocabulary is not None, "it has said which"
             loaded[path] = self.vocabulary.copied(path, loaded[path], here[path])
-        return jax.tree_util.tree_map_with_path(
+        started = jax.tree_util.tree_map_with_path(
             lambda path, leaf: loaded.get(path_of(path), leaf), drawn
         )
+        return started, found
 
     def load(self, checkpoints: Checkpoints, wanted: Any) -> dict[str, jax.Array]:
         """The parameters that the other training has whole, by their path here.
@@ -130,13 +148,9 @@ class WarmStart:
         that is on one side only, or of another shape, and is not allowed to be.
         """
         here = _by_path(wanted)
-        whole, _ = self._compare(checkpoints, here)
-        return self._restore(checkpoints, here, whole)
+        return self._restore(checkpoints, here, self._compare(checkpoints, here).loaded)
 
-    def _compare(
-        self, checkpoints: Checkpoints, here: Mapping[str, Any]
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        """Path here -> path there, of parameters to be had whole, and of those by token."""
+    def _compare(self, checkpoints: Checkpoints, here: Mapping[str, Any]) -> "Listing":
         step = checkpoints.find(self.checkpoint)
         there = checkpoints.params_shapes(step)
         source_of = {self._renamed(path): path for path in there}
@@ -162,7 +176,7 @@ class WarmStart:
             f"parameters of step {step} of {self.workdir}: {len(whole)} loaded{rows}; "
             f"new: {_listed(new)}; left: {_listed(left)}"
         )
-        return whole, by_token
+        return Listing(self.workdir, step, whole, by_token, new, left)
 
     def _restore(
         self, checkpoints: Checkpoints, here: Mapping[str, Any], found: Mapping[str, str]

@@ -1,6 +1,7 @@
 """What a workdir is: one config, and all that a trained recogniser needs beside its parameters.
 
 WORKDIR/config.json    the config it was made with; another one is refused
+        init.json      which parameters it started from, if from another training's
         checkpoints/   parameters, each with a copy of everything below
         metrics.jsonl, tensorboard/, skipped.jsonl, eval/
         training.lock  held by the run that trains in it

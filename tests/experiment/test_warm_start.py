@@ -50,7 +50,8 @@ DRAWN = {
 
 def test_shared_parameters_are_loaded_and_the_others_named(there, tmp_path, capsys):
     start = WarmStart(str(tmp_path), new=("^ctc/",), left=("^heads/",))
-    started = start.parameters(there, params(**DRAWN))
+    started, listing = start.parameters(there, params(**DRAWN))
+    assert listing.loaded == {f"encoder/{name}": f"encoder/{name}" for name in ("kernel", "bias")}
     assert np.all(started["encoder"]["kernel"] == 1)
     assert np.all(started["encoder"]["bias"] == 1)
     assert np.all(started["ctc"]["kernel"] == 0)
@@ -76,7 +77,7 @@ def test_another_shape_is_another_parameter(there, tmp_path):
 def test_names_are_mapped(there, tmp_path):
     drawn = {"speech_encoder": {"kernel": ((2, 3), 0.0), "bias": ((3,), 0.0)}}
     start = WarmStart(str(tmp_path), rename={"^encoder/": "speech_encoder/"}, left=("^heads/",))
-    started = start.parameters(there, params(**drawn))
+    started, _ = start.parameters(there, params(**drawn))
     assert np.all(started["speech_encoder"]["kernel"] == 1)
 
 
@@ -106,7 +107,7 @@ def test_rows_of_tokens_that_both_have_are_copied(tmp_path, capsys):
     checkpoints.wait()
     shared = SharedTokens.of(old, new, {"ctc_head/kernel": 1})
     start = WarmStart(str(tmp_path), vocabulary=shared)
-    started = start.parameters(checkpoints, head(np.full((2, 7), -1.0)))
+    started, _ = start.parameters(checkpoints, head(np.full((2, 7), -1.0)))
     checkpoints.close()
     found = np.asarray(started["ctc_head"]["kernel"])
     # blank, start, end, then b c d x here, and a b d e there.

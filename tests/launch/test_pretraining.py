@@ -100,6 +100,10 @@ def test_a_recogniser_starts_from_the_encoder(packs, hubert):
     assert f"parameters of step 4 of {hubert}" in said
     assert "new: 2 (ctc_head/bias, ctc_head/kernel)" in said
     assert "heads_units/" in said
+    listed = json.loads((workdir / "init.json").read_text())
+    assert listed["step"] == 4
+    assert "encoder/stem/project/kernel" in listed["loaded"]
+    assert sorted(listed["new"]) == ["ctc_head/bias", "ctc_head/kernel"]
     launch("evaluate", f"--workdir={workdir}", "--split=test")
     summary = json.loads((workdir / "eval" / "test" / "summary.json").read_text())
     assert summary["utterances"] == 12
