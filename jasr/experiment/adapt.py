@@ -16,6 +16,7 @@ from jasr.experiment.warm_start import (
     WarmStart,
     any_match,
     logical_axes,
+    must_hear_alike,
     token_axes,
 )
 from jasr.experiment.workdir import Meta
@@ -69,8 +70,9 @@ def adapt(
         workdir = meta.base.folder
     with contextlib.closing(open_checkpoints(workdir, "config.init.workdir")) as other:
         base_of = Pin.of(other, init["checkpoint"], meta.base)
-        there = other.read_meta(base_of.step)["tokenizer"]
-        if SharedTokens.between(there, meta.tokenizer, token_axes(boxed)) is not None:
+        there = other.read_meta(base_of.step)
+        must_hear_alike(workdir, there["config"], meta.config)
+        if SharedTokens.between(there["tokenizer"], meta.tokenizer, token_axes(boxed)) is not None:
             raise UserError(
                 f"config.lora changes no token, and {workdir} (config.init.workdir) has others "
                 f"than this training: set config.text.tokenizer to 'init'"

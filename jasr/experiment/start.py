@@ -20,7 +20,7 @@ from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
 from jasr.experiment.teacher_config import row_parts
 from jasr.experiment.teachers import teacher_tokenizer
-from jasr.experiment.warm_start import SharedTokens, WarmStart
+from jasr.experiment.warm_start import SharedTokens, WarmStart, must_hear_alike
 from jasr.experiment.workdir import Meta
 from jasr.files import write_whole
 from jasr.pipeline.plan import TrainPlan
@@ -33,8 +33,6 @@ from jasr.training.state import TrainState
 
 # Of a workdir, the parameters that its training started from.
 INIT = "init.json"
-# Of an encoder, what parameters mean nothing without, and none of their shapes tells.
-UNSEEN = ("position", "activation", "norm")
 
 
 def meta_and_plan(
@@ -147,35 +145,13 @@ def warm_parameters(folder: Path, meta: Meta, step: TrainingStep, state: TrainSt
     init = meta.config["init"]
     with _other_training(init) as other:
         there = other.read_meta(other.find(init["checkpoint"]))
-        _must_hear_alike(init["workdir"], there["config"], meta.config)
+        must_hear_alike(init["workdir"], there["config"], meta.config)
         vocabulary = SharedTokens.between(there["tokenizer"], meta.tokenizer, step.token_axes)
         start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
         started, listing = start.parameters(other, state.params)
     if hosts.is_first():
         write_whole(folder / INIT, json.dumps(dataclasses.asdict(listing), indent=2) + "\n")
     return started
-
-
-def _must_hear_alike(workdir: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """Raises UserError where both hear speech, and not alike."""
-    if not all({"log_mel", "encoder"} <= config["model"].keys() for config in (there, here)):
-        return
-    old, new = (
-        {"corpus.sample_rate": config["corpus"]["sample_rate"]}
-        | {f"model.log_mel.{key}": value for key, value in config["model"]["log_mel"].items()}
-        | {f"model.encoder.{key}": config["model"]["encoder"].get(key) for key in UNSEEN}
-        for config in (there, here)
-    )
-    differing = [
-        f"config.{key} is {old.get(key)!r} there and {new.get(key)!r} here"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
-    if differing:
-        raise UserError(
-            f"config.init.workdir {workdir} hears otherwise: {'; '.join(differing)}: let them be "
-            f"as they were"
-        )
 
 
 def _other_training(init: Mapping[str, Any]) -> contextlib.closing[Checkpoints]:

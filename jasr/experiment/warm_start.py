@@ -26,6 +26,8 @@ from jasr.types import path_of
 SHOWN = 12
 # What a student has of learning from a teacher; it may be on one side only.
 OF_LEARNING = (f"^{MATCHING}/", "^codebook/")
+# Of an encoder, what parameters mean nothing without, and none of their shapes tells.
+UNSEEN = ("position", "activation", "norm")
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ class WarmStart:
     vocabulary: SharedTokens | None = None
 
     def parameters(self, checkpoints: Checkpoints, drawn: Any) -> tuple[Any, "Listing"]:
-        """`drawn`, with every parameter replaced that the other training has; as `load`. And what
-        was.
+        """`drawn`, with every parameter replaced that the other training has, as by `load`; and
+        what became of each.
 
         Of parameters with a row a token, the rows of tokens that both have are replaced.
         """
@@ -205,6 +207,31 @@ class WarmStart:
             f"config.init.workdir {self.workdir} holds another model; here and not there: "
             f"{_listed(described_here)}; there and not here: {_listed(described_there)}: let "
             f"config.model be as it was, or name them in config.init.rename, .new or .left"
+        )
+
+
+def must_hear_alike(workdir: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Raises UserError where both configs hear speech, and not alike.
+
+    workdir: where parameters come from.
+    """
+    if not all({"log_mel", "encoder"} <= config["model"].keys() for config in (there, here)):
+        return
+    old, new = (
+        {"corpus.sample_rate": config["corpus"]["sample_rate"]}
+        | {f"model.log_mel.{key}": value for key, value in config["model"]["log_mel"].items()}
+        | {f"model.encoder.{key}": config["model"]["encoder"].get(key) for key in UNSEEN}
+        for config in (there, here)
+    )
+    differing = [
+        f"config.{key} is {old.get(key)!r} there and {new.get(key)!r} here"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    if differing:
+        raise UserError(
+            f"config.init.workdir {workdir} hears otherwise: {'; '.join(differing)}: let them be "
+            f"as they were"
         )
 
 
