@@ -1,5 +1,6 @@
 """What a training learns from: recordings with transcripts, and recordings without."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,14 @@ from jasr.corpora.untranscribed import UntranscribedCorpus
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.tasks import open_mixture
+
+
+@dataclasses.dataclass(frozen=True)
+class UnpairedText:
+    """What config.unpaired_text says: a corpus section of its own, and which split of it."""
+
+    corpus: Mapping[str, Any]
+    split: str = "train"
 
 
 def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
@@ -30,7 +39,8 @@ def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
         raise UserError("config.splits.train and .untranscribed are empty: give one of them")
     corpus = parts[0] if len(parts) == 1 else JoinedCorpus(parts)
     if other := config["unpaired_text"]:
-        text = open_corpus(other["corpus"], other.get("split", "train"), data_dir)
+        chosen = construct(UnpairedText, other, "config.unpaired_text")
+        text = open_corpus(chosen.corpus, chosen.split, data_dir)
         corpus = UnpairedCorpus(corpus, text, config["seed"])
     return corpus
 

@@ -244,6 +244,8 @@ def at_same_times(
 
     states: Float[Array, "batch frames layers features"]
     """
+    if there == here and states.values.shape[1] == num_frames:
+        return states.values
     nearest_T = (jnp.arange(num_frames) * here + there // 2) // there
     last_B = jnp.maximum(states.lengths() - 1, 0)
     place_BT = jnp.minimum(nearest_T, last_B[:, None])
