@@ -62,6 +62,7 @@ def masked_conformer(*, num_layers: int, embed_dim: int) -> ConfigDict:
         model.encoder.stem = "conv2d_4x"
         # Half of all frames, in spans of 0.2 s.
         model.span_mask = ConfigDict({"start_probability": 0.13, "span_length": 5})
+        model.mask_features = True
         model.heads = ConfigDict()
     return model
 

@@ -60,6 +60,7 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
         hear_waveforms(config.model)
         # Frames of 20 ms, twice as many.
         config.model.span_mask.update({"start_probability": 0.065, "span_length": 10})
+        config.model.mask_features = False
     if "smoke" in words:
         make_smoke(config)
         if "spoken" in words:

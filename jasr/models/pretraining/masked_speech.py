@@ -1,17 +1,19 @@
 """Masked prediction on speech.
 
-audio ──▶ log-mel ──▶ stem ──▶ spans masked ──▶ layers ──▶ heads ──▶ "HEAD/..."
-              └─────────┴── what the heads make targets of
+audio ──▶ log-mel ──▶ spans masked ──▶ stem ──▶ spans masked ──▶ layers ──▶ heads ──▶ "HEAD/..."
+              └── what the heads make targets of
 """
 
 from collections.abc import Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from jasr.errors import UserError
 from jasr.layers.collections import read_collection
+from jasr.layers.subsampling import stem_stride
 from jasr.models.encoder import Encoder
 from jasr.models.mask_embedding import MaskEmbedding
 from jasr.models.pretraining.head import MaskedFrames
@@ -22,14 +24,18 @@ from jasr.types import Batch, Outputs, Padded, example_keys
 class MaskedSpeech(nn.Module):
     """An encoder that sees recordings with spans masked out, and heads over its frames.
 
-    log_mel: (audio [B, samples]) -> features [B, frames, num_mels].
-    heads:   by name; a head's outputs are called NAME/OUTPUT.
+    log_mel:       (audio [B, samples]) -> features [B, frames, num_mels].
+    mask_features: whether what lies behind a masked frame is zero in the features already, as in
+                   BEST-RQ; where the frames of a stem overlap, those beside a span tell of it
+                   otherwise. wav2vec 2.0, whose frames overlap by a fifth, masks frames alone.
+    heads:         by name; a head's outputs are called NAME/OUTPUT.
     """
 
     log_mel: Callable[[Padded], Padded]
     encoder: Encoder
     span_mask: SpanMask
     heads: Mapping[str, nn.Module]
+    mask_features: bool = True
 
     @nn.compact
     def __call__(self, batch: Batch, *, train: bool) -> Outputs:
@@ -47,7 +53,11 @@ class MaskedSpeech(nn.Module):
         key = self.make_rng("augment") if self.has_rng("augment") else jax.random.key(0)
         keys_B2 = jax.vmap(jax.random.split)(example_keys(key, batch))
         masked_BT = self.span_mask(frames.mask, keys_B2[:, 0])
-        visible = MaskEmbedding(name="mask_embedding")(frames, masked_BT)
+        heard = frames
+        if self.mask_features:
+            stride = stem_stride(self.encoder.stem)
+            heard = self.encoder.embed(without(features, masked_BT, stride))
+        visible = MaskEmbedding(name="mask_embedding")(heard, masked_BT)
         encoded = self.encoder.contextualize(visible, train=train)
         seen = MaskedFrames(
             features=features,
@@ -74,6 +84,14 @@ class MaskedSpeech(nn.Module):
             )
         params = averaged["encoder"] if averaged else self.encoder.variables["params"]
         return jax.lax.stop_gradient(layer_outputs(teacher, params, features).values)
+
+
+def without(features: Padded, masked: Bool[Array, "batch frames"], stride: int) -> Padded:
+    """Features [B, stride x T, num_mels] with zeros behind the masked frames of a stem."""
+    size = features.values.shape[1]
+    behind_BF = jnp.repeat(masked, stride, axis=1)
+    behind_BF = jnp.pad(behind_BF, ((0, 0), (0, max(0, size - behind_BF.shape[1]))))[:, :size]
+    return Padded(jnp.where(behind_BF[..., None], 0, features.values), features.mask)
 
 
 def layer_outputs(encoder: Encoder, params: Mapping, features: Padded) -> Padded:
