@@ -194,17 +194,21 @@ def test_the_likeliest_tokens_are_enough_and_validation_has_a_teacher(teacher, s
         f"--data_dir={spoken}",
         f"--config.teacher.workdir={teacher}",
     )
-    launch("teach", *flags, "--top_k=8", f"--output={tmp_path / 'lessons'}")
-    launch(
-        "train",
+    lessons = tmp_path / "lessons"
+    launch("teach", *flags, "--top_k=8", f"--output={lessons}")
+    training = (
         *flags,
-        f"--config.teacher.lessons={tmp_path / 'lessons'}",
+        f"--config.teacher.lessons={lessons}",
         "--config.evaluators.recognition.name=objective",
         "--config.train.best_by=loss/logits",
-        "--config.train.num_steps=2",
         "--config.train.evaluate_every=2",
         f"--workdir={tmp_path / 'run'}",
     )
+    launch("train", *training, "--config.train.num_steps=2")
+    lessons.rename(tmp_path / "others")
+    launch("teach", *flags, "--top_k=4", f"--output={lessons}")
+    changed = refuse("train", *training, "--config.train.num_steps=4")
+    assert "is no longer what this training began with" in changed
     lines = metrics(tmp_path / "run")
     learned, measured = (
         next(line[name] for line in lines if name in line)
@@ -250,14 +254,15 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         f"--config.teacher.workdir={teacher}",
         f"--data_dir={spoken}",
     )
-    launch(
-        "label",
+    label = (
         *flags,
         f"--workdir={teacher}",
         f"--second={teacher}",
         "--decoding=attention_beam:beam_size=3,num_hypotheses=2",
         f"--output={labels}",
     )
+    launch("label", *label)
+    assert "is there already, and trainings may depend on it" in refuse("label", *label)
     rows = [json.loads(line) for line in labels.read_text().splitlines()]
     assert len(rows) == 24
     for row in rows:

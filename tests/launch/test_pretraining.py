@@ -162,7 +162,13 @@ def test_low_rank_changes_are_saved_apart_and_merged_on_request(packs, hubert):
         "encoder.layers.self_attention.value.kernel.up",
         "new",
     }
-    launch("evaluate", f"--workdir={workdir}", "--split=test", "--checkpoint=last")
+    evaluate = ("evaluate", f"--workdir={workdir}", "--split=test", "--checkpoint=last")
+    launch(*evaluate)
+    moved = hubert.rename(packs / "moved")
+    try:
+        assert f"config.init.workdir={hubert}" in refuse(*evaluate)
+    finally:
+        moved.rename(hubert)
     launch("merge", f"--workdir={workdir}", f"--output={output}", "--checkpoint=last")
     assert "holds a training already" in refuse(
         "merge", f"--workdir={workdir}", f"--output={output}"
