@@ -4,11 +4,20 @@
                               --workdir=runs/fine
     python -m launch.evaluate --workdir=runs/fine --split=test
 
+And once more, of what that one hears in the recordings whose transcripts it was not given:
+
+    python -m launch.label    --config=configs/finetune.py:10,self_training --workdir=runs/fine \\
+                              --output=runs/heard.jsonl
+    python -m launch.train    --config=configs/finetune.py:10,self_training \\
+                              --config.labels.path=runs/heard.jsonl \\
+                              --config.init.workdir=runs/bestrq --workdir=runs/finer
+
 Of an encoder that configs/pretrain.py trained, or with the argument decoder of a language model
 that configs/text.py:causal did. Arguments: 1, 10 or 100, per cent of the transcripts to learn from
-(100 if none is given); spoken (the embedded corpus instead of AN4); waveform (of an encoder that
-hears waveforms); scratch (the same recogniser and data, and no parameter learned before); lora
-(low-rank changes to attention, and all else frozen); smoke (a minute on two cores).
+(100 if none is given); self_training (and the recordings of the others); spoken (the embedded
+corpus instead of AN4); waveform (of an encoder that hears waveforms); scratch (the same recogniser
+and data, and no parameter learned before); lora (low-rank changes to attention, and all else
+frozen); smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -17,9 +26,13 @@ from configs import an4
 from configs.defaults import make_smoke, parse_argument
 from configs.models import add_decoder, hear_waveforms
 from configs.quickstart import FEW_SENTENCES
+from jasr.errors import UserError
 
 PERCENTAGES = ("1", "10", "100")
-ARGUMENTS = (*PERCENTAGES, "spoken", "waveform", "decoder", "scratch", "lora", "smoke")
+ARGUMENTS = (
+    *PERCENTAGES,
+    *("self_training", "spoken", "waveform", "decoder", "scratch", "lora", "smoke"),
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -29,6 +42,13 @@ def get_config(arg: str = "") -> ConfigDict:
     if "spoken" in words:
         config.corpus.update({"kind": "spoken", "name": "spoken"})
     config.splits.train = f"train[:{percent}%]"
+    if "self_training" in words:
+        if percent == "100":
+            raise UserError(
+                "config argument 'self_training': with 100 per cent of the transcripts nothing is "
+                "left to hear; give 1 or 10"
+            )
+        config.splits.untranscribed = f"train[{percent}%:]"
     config.train.num_steps = 2000
     if "waveform" in words:
         hear_waveforms(config.model)

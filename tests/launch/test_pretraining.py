@@ -109,6 +109,13 @@ def test_a_recogniser_starts_from_the_encoder(packs, hubert):
     assert summary["utterances"] == 12
     resumed = launch("train", *flags, *FEW_STEPS, f"--workdir={workdir}")
     assert "parameters of step" not in resumed
+    # Once more, of what it hears where it was given no transcripts.
+    again = ("--config=configs/finetune.py:10,self_training,smoke", *flags[1:])
+    labels = packs / "heard.jsonl"
+    launch("label", *again, f"--workdir={workdir}", "--checkpoint=last", f"--output={labels}")
+    assert len(labels.read_text().splitlines()) == 11
+    heard = (f"--config.labels.path={labels}", f"--workdir={packs / 'finer'}")
+    assert " 12 utterances" in launch("train", *again, *FEW_STEPS, *heard)
 
 
 def test_a_recogniser_learns_its_layers(hubert, spoken, tmp_path):
