@@ -41,9 +41,9 @@ from jasr.sharding.placement import Placement
 from jasr.tasks.targets import Targets
 from jasr.training.checkpoint import (
     Checkpoints,
-    DamagedCheckpoint,
     has_finished,
 )
+from jasr.training.checkpoint_failures import DamagedCheckpoint
 from jasr.training.flops import peak_flops
 from jasr.training.loop import LoopConfig, train
 from jasr.training.metrics import MetricsWriter, NoMetrics

@@ -6,12 +6,10 @@ WORKDIR/checkpoints/STEP/state      the TrainState
                                     evaluation or a resumed run needs beside the state
 """
 
-import contextlib
-import errno
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +21,13 @@ from orbax.checkpoint import checkpoint_managers
 
 from jasr.errors import UserError
 from jasr.sharding.hosts import is_first, wait_for_all
+from jasr.training.checkpoint_failures import named_damage, named_failures
 from jasr.training.checksum import checksums
 from jasr.training.state import TrainState
 from jasr.types import path_of
 
 # Under what name the figure is saved that says which checkpoint is best, whichever it is.
 DECIDING = "deciding"
-
-
-class DamagedCheckpoint(UserError):
-    """A checkpoint that cannot be read: where, its step, and what is wrong."""
-
-    def __init__(self, folder: Path, step: int, what: str):
-        super().__init__(
-            f"{what}: delete that folder, and the checkpoint before it is the last one"
-        )
-        self.folder, self.step, self.what = folder, step, what
 
 
 def has_finished(workdir: Path) -> bool:
@@ -82,7 +71,7 @@ class Checkpoints:
                 ),
             ]
         )
-        with _named_failures(self._folder):
+        with named_failures(self._folder):
             self._manager = ocp.CheckpointManager(
                 self._folder,
                 # Named here, so that a manager that has saved nothing yet can read.
@@ -139,7 +128,7 @@ class Checkpoints:
             checksums=ocp.args.JsonSave(checksums(state)),
             meta=ocp.args.JsonSave(meta),
         )
-        with _named_failures(self._folder):
+        with named_failures(self._folder):
             # A step that was not evaluated is worse than any that was.
             deciding = math.inf if metrics is None else metrics[self._metric]
             saved = {**(metrics or {}), DECIDING: deciding}
@@ -148,7 +137,7 @@ class Checkpoints:
     def read_meta(self, step: int) -> dict[str, Any]:
         """What was saved beside the state; raises UserError if it cannot be read."""
         args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        with _named_damage(self._folder, step):
+        with named_damage(self._folder, step):
             return self._manager.restore(step, args=args)["meta"]
 
     def restore(self, step: int, abstract: TrainState) -> TrainState:
@@ -158,7 +147,7 @@ class Checkpoints:
         """
         self._must_agree(step, abstract)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        with _named_damage(self._folder, step):
+        with named_damage(self._folder, step):
             state = self._manager.restore(step, args=args)["state"]
             self._must_be_as_saved(step, state)
         return state
@@ -219,7 +208,7 @@ class Checkpoints:
                 for path, sharding in shardings.items()
             }
         )
-        with _named_damage(self._folder, step):
+        with named_damage(self._folder, step):
             with ocp.PyTreeCheckpointer() as checkpointer:
                 restored = checkpointer.restore(
                     self._folder / str(step) / "state",
@@ -235,14 +224,14 @@ class Checkpoints:
         return _by_path(restored["params"])
 
     def _saved_params(self, step: int) -> dict[str, Any]:
-        with _named_damage(self._folder, step):
+        with named_damage(self._folder, step):
             _list_arrays(self._folder / str(step) / "state")
             saved = self._manager.item_metadata(step)["state"].tree["params"]
         return _by_path(saved)
 
     def fingerprint(self, step: int, part: str = "") -> str:
         """Of the parameters as they were saved, or of a part of them, "encoder" say."""
-        with _named_damage(self._folder, step):
+        with named_damage(self._folder, step):
             saved = self._saved_checksums(step)
         place = f"params/{part}/" if part else "params/"
         chosen = {path: one for path, one in saved.items() if path.startswith(place)}
@@ -259,7 +248,7 @@ class Checkpoints:
             raise ValueError(f"{changed[0]} is not what was saved")
 
     def _must_agree(self, step: int, abstract: TrainState) -> None:
-        with _named_damage(self._folder, step):
+        with named_damage(self._folder, step):
             _list_arrays(self._folder / str(step) / "state")
             saved = self._manager.item_metadata(step)["state"]
         saved, wanted = _shapes(saved.tree), _shapes(abstract)
@@ -288,7 +277,7 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Blocks until every save has finished; raises UserError if one failed."""
-        with _named_failures(self._folder):
+        with named_failures(self._folder):
             self._manager.wait_until_finished()
 
     def close(self) -> None:
@@ -320,35 +309,3 @@ def _shapes(tree: Any) -> dict[str, str]:
         path_of(path): str(tuple(leaf.shape))
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
-
-
-@contextlib.contextmanager
-def _named_failures(folder: Path) -> Iterator[None]:
-    """Turns a failure to write into one line that says where, and why."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in text
-        reason = "the disk is full: make room and run the same command again" if full else text
-        raise UserError(
-            f"cannot write a checkpoint in {folder}: {reason}; those finished before it are whole"
-        ) from error
-
-
-@contextlib.contextmanager
-def _named_damage(folder: Path, step: int) -> Iterator[None]:
-    """Turns a failure to read into one line that names the checkpoint and the way out."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:
-        raise DamagedCheckpoint(
-            folder,
-            step,
-            f"checkpoint {folder / str(step)} is incomplete or damaged "
-            f"({' '.join(str(error).split())[:200]})",
-        ) from error

@@ -9,7 +9,8 @@ import pytest
 from tiny_training import Training
 
 from jasr.errors import UserError
-from jasr.training.checkpoint import Checkpoints, DamagedCheckpoint, open_checkpoints
+from jasr.training.checkpoint import Checkpoints, open_checkpoints
+from jasr.training.checkpoint_failures import DamagedCheckpoint
 
 
 @pytest.fixture(scope="module")
