@@ -1,5 +1,7 @@
 """What every config starts from, and what each key means."""
 
+from collections.abc import Iterable
+
 from ml_collections import ConfigDict
 
 from configs.models import ctc_transformer
@@ -154,6 +156,14 @@ def parse_argument(arg: str, known: tuple[str, ...]) -> set[str]:
     for word in sorted(words - set(known)):
         raise UserError(f"config argument {word!r} is unknown: {nearest(word, known)}")
     return words
+
+
+def one_of(words: set[str], choices: Iterable[str], default: str) -> str:
+    """Which of the choices is among a config's words; UserError where it is several."""
+    chosen = [word for word in choices if word in words]
+    if len(chosen) > 1:
+        raise UserError(f"config arguments: of {' and '.join(sorted(chosen))} give one")
+    return chosen[0] if chosen else default
 
 
 def use_muon(config: ConfigDict) -> None:

@@ -29,7 +29,7 @@ from types import MappingProxyType
 from ml_collections import ConfigDict
 
 from configs import fsdd, quickstart
-from configs.defaults import make_smoke, parse_argument, use_muon
+from configs.defaults import make_smoke, one_of, parse_argument, use_muon
 from configs.models import ctc_transformer
 from jasr.errors import UserError
 
@@ -61,7 +61,7 @@ def get_config(arg: str = "all") -> ConfigDict:
         arg, (*KINDS, "all", "average", "scratch", *SIZES, "half", "digits", "smoke")
     )
     _must_agree(words)
-    size = next((size for size in SIZES if size in words), "tiny")
+    size = one_of(words, SIZES, "tiny")
     config = _digits() if "digits" in words else quickstart.get_config("ctc")
     if "digits" not in words:
         config.train.update({"num_steps": 4000, "evaluate_every": 1000})
@@ -103,8 +103,6 @@ def _must_agree(words: set[str]) -> None:
             f"config arguments: 'scratch' learns of no teacher, and {' and '.join(learned)} of "
             f"one: give the one or the other"
         )
-    if len(sizes := sorted(words & set(SIZES))) > 1:
-        raise UserError(f"config arguments: of the sizes {' and '.join(sizes)} give one")
 
 
 def _kinds(words: set[str]) -> list[str]:

@@ -23,7 +23,7 @@ frozen); smoke (a minute on two cores).
 from ml_collections import ConfigDict
 
 from configs import an4
-from configs.defaults import make_smoke, parse_argument
+from configs.defaults import make_smoke, one_of, parse_argument
 from configs.models import add_decoder, hear_waveforms
 from configs.quickstart import FEW_SENTENCES
 from jasr.errors import UserError
@@ -37,7 +37,7 @@ ARGUMENTS = (
 
 def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ARGUMENTS)
-    percent = next((word for word in PERCENTAGES if word in words), "100")
+    percent = one_of(words, PERCENTAGES, "100")
     config = an4.get_config()
     if "spoken" in words:
         config.corpus.update({"kind": "spoken", "name": "spoken"})

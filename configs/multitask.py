@@ -17,7 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import quickstart
-from configs.defaults import make_smoke, parse_argument
+from configs.defaults import make_smoke, one_of, parse_argument
 from configs.models import add_decoder, ctc_conformer
 
 BALANCERS = ("uncertainty", "grad_norm", "pcgrad")
@@ -33,7 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
     if "treebank" in words:
         hear_sentences(config)
     add_decoder(config.model, num_layers=2)
-    config.model.task_encoding = next((word for word in ENCODINGS if word in words), "add")
+    config.model.task_encoding = one_of(words, ENCODINGS, "add")
     # The heads learn when the encoder has, from CTC over all rows; the more the others weigh, the
     # later that is.
     config.objective = ConfigDict({"ctc": {"name": "ctc", "target": "transcript", "weight": 1.0}})
@@ -45,8 +45,8 @@ def get_config(arg: str = "") -> ConfigDict:
         config.tasks[name] = ConfigDict(task)
         for term, objective in objectives.items():
             config.objective[term] = ConfigDict({**objective, "task": name})
-    for name in words & set(BALANCERS):
-        config.balancer = ConfigDict({"name": name})
+    if balancer := one_of(words, BALANCERS, ""):
+        config.balancer = ConfigDict({"name": balancer})
     if "reading" in words:
         config.model.update({"reads": "transcript", "ctc": False})
         del config.objective["ctc"]
@@ -93,7 +93,11 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "name": "classes",
             "column": "speaker",
             "share": 0.25,
-            "splits": {"validation": "train[95%:]", "test": "train[95%:]"},
+            "splits": {
+                "train": "train[:95%]",
+                "validation": "train[95%:]",
+                "test": "train[95%:]",
+            },
         },
         {"speaker": {"name": "classification", "head": "speaker", "weight": 0.1}},
     ),

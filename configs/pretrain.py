@@ -11,7 +11,7 @@ minute on two cores).
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, parse_argument, use_muon
+from configs.defaults import get_defaults, make_smoke, one_of, parse_argument, use_muon
 from configs.models import hear_waveforms, masked_conformer
 from configs.quickstart import FEW_SENTENCES
 from jasr.errors import UserError
@@ -22,8 +22,8 @@ PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
 
 def get_config(arg: str = "bestrq") -> ConfigDict:
     words = parse_argument(arg, (*OBJECTIVES, "spoken", "waveform", "smoke"))
-    chosen = [name for name in OBJECTIVES if name in words]
-    if len(chosen) != 1:
+    chosen = one_of(words, OBJECTIVES, "")
+    if not chosen:
         raise UserError(f"config argument {arg!r}: give one of {', '.join(OBJECTIVES)}")
     config = get_defaults()
     if "spoken" in words:
@@ -50,11 +50,11 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
     if "spoken" in words:
         config.evaluators.probe.corpus = ConfigDict({"kind": "spoken", "name": "spoken"})
         config.evaluators.probe.train = "train[:4%]"
-    OBJECTIVES[chosen[0]](config)
+    OBJECTIVES[chosen](config)
     if "waveform" in words:
-        if chosen[0] not in ("contrastive", "data2vec"):
+        if chosen not in ("contrastive", "data2vec"):
             raise UserError(
-                f"config argument 'waveform': {chosen[0]} predicts what is found in log-mel "
+                f"config argument 'waveform': {chosen} predicts what is found in log-mel "
                 f"features, whose frames are others; give contrastive or data2vec"
             )
         hear_waveforms(config.model)

@@ -36,6 +36,8 @@ class Trust:
         """
         if row["answer"] is None:
             return [None]
+        if not isinstance(row["answer"], str):
+            raise TypeError(f"the answer for {row['id']!r} is no text")
         found = [(row["answer"], row["confidence"] if self.min_confidence > 0 else 1.0)]
         if self.hypotheses > 1:
             others = row["hypotheses"][: self.hypotheses]

@@ -40,18 +40,21 @@ class JoinedCorpus(Corpus):
             passes = part.passes_of(indices[rows] - self._starts[number])
             if passes is not None:
                 own[rows], are_said = passes, True
-        times = self.times_of(np.bincount(numbers, own, minlength=len(self.parts)))
-        if times is None:
-            return own if are_said else None
-        return own * np.asarray(times)[numbers]
+        if self._passes is None and not are_said:
+            return self.mixed(None, numbers)
+        return self.mixed(own, numbers)
 
-    def times_of(self, sizes: Float[np.ndarray, " parts"]) -> Sequence[float] | None:
-        """How often an epoch goes over each part; None: once.
+    def mixed(
+        self, own: Float[np.ndarray, " some"] | None, numbers: Int[np.ndarray, " some"]
+    ) -> Float[np.ndarray, " some"] | None:
+        """How often an epoch goes over each of some rows; None: once.
 
-        sizes: how many rows each has by itself.
+        own:     how often its part does by itself, None where all do once; numbers: of the parts.
         """
-        del sizes
-        return self._passes
+        if self._passes is None:
+            return own
+        times = np.asarray(self._passes)[numbers]
+        return times if own is None else own * times
 
     @cached_property
     def problems(self) -> Sequence[Problem]:

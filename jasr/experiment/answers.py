@@ -1,7 +1,7 @@
 """What a model says of recordings when it is asked one of its tasks."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from jasr.decoding.hypotheses import Hypothesis
@@ -10,7 +10,7 @@ from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError, nearest
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.tasks import tasks_of
-from jasr.tasks.task import Classified, Tagged, Task, Written, mark
+from jasr.tasks.task import Classified, Tagged, Written, mark
 from jasr.tasks.text import Text
 from jasr.text.tokenizer import Tokenizer
 
@@ -73,7 +73,8 @@ def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
             f"config.decoding, or the task's own decoding, be attention_greedy or attention_beam"
         )
     if task.names:
-        search = dataclasses.replace(search, rule=phrase_rule(task, tokenizer))
+        others = [name for other in tasks_of(recognition.meta).values() for name in other.names]
+        search = dataclasses.replace(search, rule=phrase_rule(task, tokenizer, others))
     return dataclasses.replace(recognition, method=search, read=read)
 
 
@@ -81,13 +82,20 @@ def _is_heard_by_ctc(task: Written, recognition: Recognition) -> bool:
     """Whether a CTC head alone writes what the task does: it transcribes, or learned each text."""
     if task.names:
         return False
-    targets = [term.get("target") for term in recognition.meta.config["objective"].values()]
-    is_transcript = isinstance(task, Text) and task.column == "text"
+    config = recognition.meta.config
+    targets = [term.get("target") for term in config["objective"].values()]
+    is_transcript = (
+        isinstance(task, Text)
+        and task.column == "text"
+        and task.normalizer == config["text"]["normalizer"]
+    )
     return is_transcript or "transcript" not in targets
 
 
-def phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
+def phrase_rule(task: Written, tokenizer: Tokenizer, others: Iterable[str] = ()) -> PhraseRule:
     """Which tokens may follow which where a task writes its names and words behind each.
+
+    others: names of other tasks, which may be tokens too, and are not this one's.
 
     Whatever the task writes may be written: a word can begin with a token of its own letters or,
     where the tokenizer has learned no such token, with a space alone. Raises UserError where a name
@@ -98,12 +106,18 @@ def phrase_rule(task: Task, tokenizer: Tokenizer) -> PhraseRule:
     def written(*tokens: int) -> list[str]:
         return tokenizer.decode([names[0], *tokens]).split()
 
-    others = [token for token in range(tokenizer.vocab_size) if token not in names]
-    starts = tuple(token for token in others if len(written(token)) == 2)
+    def token_of(name: str) -> list[int]:
+        tokens = tokenizer.encode(f"<{name}>")
+        return tokens if len(tokens) == 1 else []
+
+    foreign = tuple({token for name in set(others) - set(task.names) for token in token_of(name)})
+    rest = [t for t in range(tokenizer.vocab_size) if t not in (*names, *foreign)]
+    starts = tuple(token for token in rest if len(written(token)) == 2)
     # Letters that go on with a word; behind a space they begin one.
-    letters = next(t for t in others if len(written(t)) == 1 and written(t) != written())
-    gaps = tuple(t for t in others if written(t) == written() and len(written(t, letters)) == 2)
-    return PhraseRule(names, starts, tokenizer.end_id, gaps)
+    letters = next(t for t in rest if len(written(t)) == 1 and written(t) != written())
+    gaps = tuple(t for t in rest if written(t) == written() and len(written(t, letters)) == 2)
+    openers = tuple(_token_of(name, tokenizer) for name in task.openers)
+    return PhraseRule(names, starts, tokenizer.end_id, gaps, openers, foreign)
 
 
 def _token_of(name: str, tokenizer: Tokenizer) -> int:

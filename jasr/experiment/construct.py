@@ -8,6 +8,9 @@ from typing import Any
 
 from jasr.errors import UserError, nearest
 
+# A whole number is a fine float.
+OF_KIND = {int: int, float: (int, float), bool: bool, str: str}
+
 
 def construct(cls: Any, section: Mapping[str, Any], where: str, **given: Any) -> Any:
     """cls(**section, **given), with the section's keys and plain types checked.
@@ -55,7 +58,10 @@ def construct_named(
 
 
 def _check_type(value: Any, hint: Any, where: str) -> None:
-    """Checks plain scalars; a structured field checks itself when it is built."""
+    """Checks scalars and tuples of them; a structured field checks itself when it is built."""
+    if typing.get_origin(hint) is tuple and typing.get_args(hint)[1:] == (...,):
+        _check_parts(value, typing.get_args(hint)[0], where)
+        return
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     choices = typing.get_args(hint) if is_union else (hint,)
     if not all(choice in (int, float, bool, str, type(None)) for choice in choices):
@@ -68,6 +74,13 @@ def _check_type(value: Any, hint: Any, where: str) -> None:
     if not fits:
         expected = " or ".join("nothing" if c is type(None) else c.__name__ for c in choices)
         raise UserError(f"{where} is {value!r}, but it must be {expected}")
+
+
+def _check_parts(value: Any, hint: Any, where: str) -> None:
+    if hint not in (int, float, bool, str):
+        return
+    if not isinstance(value, tuple) or not all(isinstance(part, OF_KIND[hint]) for part in value):
+        raise UserError(f"{where} is {value!r}, but it must be a tuple of {hint.__name__}")
 
 
 def _title(cls: Any) -> str:

@@ -127,6 +127,11 @@ def build_recognizer(
             f"config.model.name is {config['name']!r}, which recognises no words: fine-tune it "
             f"into a recognizer first (configs/finetune.py)"
         )
+    if config.get("reads") == "transcript" and not tasks:
+        raise UserError(
+            "config.model.reads is 'transcript', and there are no config.tasks to be told of it: "
+            "give some, or let the model hear recordings"
+        )
     augment, decoder = config["spec_augment"], config["decoder"]
     # Trainings from before there was noise here have none.
     noise = config.get("noise")

@@ -12,6 +12,7 @@ from jasr.corpora.corpus import SPLIT_ALIASES, Corpus
 from jasr.corpora.joined import JoinedCorpus
 from jasr.errors import UserError
 from jasr.experiment.construct import construct_named
+from jasr.experiment.task_checks import check_section, check_task
 from jasr.experiment.workdir import Meta
 from jasr.tasks.asked import AskedCorpus
 from jasr.tasks.classes import Classes
@@ -39,13 +40,26 @@ def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -
     """The tasks of config.tasks; names: of what each was found to choose from."""
     tasks = {}
     for name, section in config["tasks"].items():
+        where = f"config.tasks.{name}"
+        check_section(section, config["splits"], where)
         fields = {key: value for key, value in section.items() if key not in AROUND_IT}
-        task = construct_named(TASKS, fields, f"config.tasks.{name}")
+        task = check_task(
+            construct_named(TASKS, fields | _as_transcripts_are(fields, config["text"]), where),
+            config["text"]["normalizer"],
+            where,
+        )
         if name in RESERVED and not (isinstance(task, Written) and name != "path"):
             raise UserError(f"config.tasks.{name}: the name is taken; give the task another")
         found = tuple(names.get(name, ()))
         tasks[name] = dataclasses.replace(task, names=found) if found else task
     return tasks
+
+
+def _as_transcripts_are(fields: Mapping[str, Any], text: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task that normalises does unless its section says otherwise."""
+    task = TASKS.get(fields.get("name", ""))
+    normalizes = task is not None and "normalizer" in {f.name for f in dataclasses.fields(task)}
+    return {"normalizer": text["normalizer"]} if normalizes and "normalizer" not in fields else {}
 
 
 def open_split(config: Mapping[str, Any], split: str, data_dir: str | None) -> Corpus:

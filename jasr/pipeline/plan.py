@@ -209,7 +209,7 @@ def _eighths(
 ) -> Int[np.ndarray, " utterances"]:
     if passes is None:
         return np.full(count, 8)
-    return np.maximum(np.round(passes * 8), 1).astype(np.int64)
+    return (8 * in_eighths(passes)).astype(np.int64)
 
 
 def _planned_batch(

@@ -1,11 +1,13 @@
 """A class of the whole recording: an intent, a speaker, a language, a keyword."""
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from jasr.corpora.corpus import Utterance
+from jasr.errors import UserError
 from jasr.tasks.columns import read_name, unexpected
 from jasr.tasks.task import Classified
 
@@ -26,11 +28,15 @@ class Classes(Classified):
     among: int = 0
     names: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.among < 0:
+            raise UserError(f"task 'classes': among is {self.among}: expected 0 or more")
+
     def label(self, utterance: Utterance) -> Any:
         value = read_name(utterance, self.column)
         if value is None or not self.among:
             return value
-        if not value.lstrip("-").isdecimal():
+        if not re.fullmatch(r"-?\d+", value):
             raise unexpected(utterance, self.column, value, "a whole number, of which among is")
         return str(int(value) % self.among)
 

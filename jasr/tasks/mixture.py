@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jasr.corpora.joined import JoinedCorpus
+from jasr.corpora.passes import in_eighths
 from jasr.errors import UserError
 from jasr.tasks.asked import AskedCorpus
 
@@ -70,13 +71,18 @@ class Mixture(JoinedCorpus):
     def __reduce__(self):
         return Mixture, (self.parts, self.mixing)
 
-    def times_of(self, sizes: Float[np.ndarray, " parts"]) -> Sequence[float]:
-        """How often an epoch goes over each task's rows: as the shares say, in eighths.
+    def mixed(
+        self, own: Float[np.ndarray, " some"] | None, numbers: Int[np.ndarray, " some"]
+    ) -> Float[np.ndarray, " some"]:
+        """How often an epoch goes over each row: as the shares say, in eighths, and as its own
+        corpus does beside the others of its task.
 
         An epoch is as long as it takes, up to four times all rows, for that to be exact. Raises
         UserError where a share would still be off by more than a tenth of it, or where a task has
         no row.
         """
+        own = np.ones(len(numbers)) if own is None else own
+        sizes = np.bincount(numbers, own, minlength=len(self.parts))
         for name, size in zip(self.names, sizes, strict=True):
             if not size:
                 raise UserError(
@@ -85,8 +91,9 @@ class Mixture(JoinedCorpus):
                 )
         shares = self.mixing.among(sizes)
         wanted = shares * np.sum(sizes) / sizes
-        found = [np.round(8 * wanted * scale) / 8 for scale in np.arange(8, 33) / 8]
-        given = [eighths * sizes / np.sum(eighths * sizes) for eighths in found]
+        found = [in_eighths(own * scale * wanted[numbers]) for scale in np.arange(8, 33) / 8]
+        counts = [np.bincount(numbers, passes, minlength=len(self.parts)) for passes in found]
+        given = [count / np.sum(count) for count in counts]
         errors = [np.max(np.abs(one / shares - 1)) for one in given]
         best = int(np.argmin(np.round(errors, 2)))
         if errors[best] > MAX_SHARE_ERROR:
@@ -96,4 +103,4 @@ class Mixture(JoinedCorpus):
                 f"corpora cannot be mixed, {given[best][worst]:.4f} would be the nearest; give "
                 f"shares that are less far apart"
             )
-        return found[best].tolist()
+        return found[best]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jasr.corpora.corpus import Utterance
+from jasr.errors import UserError
 from jasr.tasks.frames import ROLES, SemanticRoles
 from jasr.tasks.task import Tagged
 
@@ -29,6 +30,17 @@ class RoleTags(Tagged):
     predicate: str = "V"
     names: tuple[str, ...] = (NONE, *(f"{place}-{role}" for role in ROLES for place in "BI"))
     normalizer: str = "basic-v1"
+
+    def __post_init__(self) -> None:
+        if self.names[:1] != (NONE,):
+            raise UserError(f"task 'role_tags': names begin with {self.names[:1]}: expected {NONE}")
+        for tag in self.names[1:]:
+            place, _, role = tag.partition("-")
+            if place not in ("B", "I") or not role:
+                raise UserError(f"task 'role_tags': names say {tag!r}: expected B-ROLE or I-ROLE")
+            other = f"{'I' if place == 'B' else 'B'}-{role}"
+            if other not in self.names:
+                raise UserError(f"task 'role_tags': names lack {other!r}, and have {tag!r}")
 
     def label(self, utterance: Utterance) -> Any:
         return self._roles.label(utterance)

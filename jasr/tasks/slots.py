@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
@@ -56,6 +56,10 @@ class Slots(Written):
             "intent": intent,
             "slots": normalized(sorted(slots.items()), self.normalizer),
         }
+
+    @property
+    def openers(self) -> Sequence[str]:
+        return tuple(name for name in self.names if name.startswith(INTENT))
 
     def names_in(self, label: Any) -> Iterable[str]:
         return INTENT + label["intent"], *label["slots"]

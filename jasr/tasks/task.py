@@ -64,6 +64,11 @@ class Written(Task):
     Where there are names, a text is names and phrases in turn, each name written `mark(name)`.
     """
 
+    @property
+    def openers(self) -> Sequence[str]:
+        """Of the names, those of which one opens a text and no other follows; () if any may."""
+        return ()
+
     @abc.abstractmethod
     def write(self, label: Any) -> str:
         """The text of a label."""

@@ -50,8 +50,9 @@ class Tokenizer:
         """Of each word of the decoded text, the place of the token that it begins with."""
         starts: list[int] = []
         for place in range(len(ids)):
-            if len(self.decode(ids[: place + 1]).split()) > len(starts):
-                starts.append(place)
+            count = len(self.decode(ids[: place + 1]).split())
+            # Half a character may look like a word until its other half makes it white space.
+            starts = starts[:count] + [place] * (count - len(starts))
         return starts
 
     def names(self) -> list[str]:

@@ -34,6 +34,7 @@ def config(*shares, temperature=1.0):
         "corpus": CORPUS,
         "splits": {"train": "train", "validation": "validation"},
         "tasks": tasks,
+        "text": {"normalizer": "basic-v1"},
         "mixing_temperature": temperature,
     }
 
@@ -71,17 +72,19 @@ def test_rows_that_cannot_be_used_take_no_share(data_dir):
         of_an_epoch(corpus, [0, 1])
 
 
-def test_a_corpus_that_is_gone_over_more_often_has_no_more_than_its_share(data_dir):
+@pytest.mark.parametrize(("times", "sizes"), [(3.0, 0.5), (0.125, 0.5), (0.125, 0.01)])
+def test_a_corpus_that_is_gone_over_otherwise_has_no_more_than_its_share(times, sizes, data_dir):
     mixture = {
         "kind": "mixture",
         "name": "both",
         "sample_rate": 16_000,
-        "parts": {"orders": {"kind": "spoken_text", "passes": 3.0}},
+        "parts": {"orders": {"kind": "spoken_text", "passes": times}},
     }
-    given = config(0.5, 0.5)
+    given = config(1 - sizes, sizes)
     given["tasks"]["size"]["corpus"] = mixture
     passes, of_drinks = of_an_epoch(open_mixture(given, "train", data_dir))
-    assert passes[~of_drinks].sum() / passes.sum() == pytest.approx(0.5, abs=0.01)
+    assert passes[~of_drinks].sum() / passes.sum() == pytest.approx(sizes, rel=0.1)
+    assert (passes * 8 % 1 == 0).all()
 
 
 def test_a_share_that_eighths_cannot_give_is_refused(data_dir):
@@ -115,6 +118,36 @@ def test_a_task_of_which_nothing_is_known_is_refused_with_what_is(data_dir):
         open_mixture(given, "train", data_dir)
 
 
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("classes", r"tasks\.size is 'classes': expected a section with a name"),
+        ({"decoding": "ctc_greedy"}, r"size\.decoding is 'ctc_greedy': expected a section"),
+        ({"splits": "train[5%:]"}, r"size\.splits is 'train\[5%:\]': expected a section"),
+        (
+            {"splits": {"validaton": "dev"}},
+            r"size\.splits\.validaton is no split: did you mean validation",
+        ),
+        ({"corpus": "an4"}, r"size\.corpus is 'an4': expected a section"),
+        ({"names": "order"}, r"size\.names is 'order', but it must be a tuple of str"),
+        ({"names": (1, 2)}, r"size\.names is \(1, 2\), but it must be a tuple of str"),
+        ({"names": ("a", "a")}, r"size\.names says 'a' twice"),
+        ({"among": -1}, "among is -1: expected 0 or more"),
+        ({"name": "text", "normalizer": "basic"}, "normaliser 'basic' is unknown"),
+        ({"name": "role_tags", "names": ("B-V", "I-V")}, "names begin with .*: expected O"),
+        ({"name": "role_tags", "names": ("O", "B-V")}, "names lack 'I-V'"),
+        ({"name": "role_tags", "names": ("O", "V")}, "names say 'V': expected B-ROLE or I-ROLE"),
+        ({"name": "role_tags", "normalizer": "verbatim-v1"}, "tags the words of the transcript"),
+    ],
+)
+def test_a_task_that_is_said_wrong_is_refused(section, message):
+    given = config()
+    same = {"name": "classes", "column": "size"} if "name" not in section else {}
+    given["tasks"]["size"] = section if isinstance(section, str) else same | section
+    with pytest.raises(UserError, match=message):
+        build_tasks(given, {})
+
+
 @pytest.mark.parametrize("name", ["task", "ctc", "path"])
 def test_a_name_that_is_taken_is_refused(name):
     given = config()
@@ -126,6 +159,7 @@ def test_a_name_that_is_taken_is_refused(name):
 def test_a_task_s_own_split_has_either_name():
     given = config()
     given["tasks"]["size"]["splits"] = {"validation": "train[90%:]"}
+    build_tasks(given, {})
     assert place_of(given, "size", "dev")[1] == "train[90%:]"
     assert place_of(given, "size", "validation")[1] == "train[90%:]"
     assert place_of(given, "size", "test")[1] == "test"

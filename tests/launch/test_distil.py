@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from launching import launch, metrics, pod, refuse
 
-from configs import distil
+from configs import distil, multitask
 from jasr.corpora.lessons import Lessons
 from jasr.errors import UserError
 from jasr.experiment.workdir import Meta
@@ -382,8 +382,11 @@ def test_a_teacher_that_cannot_teach_is_refused(flags, message, teacher, spoken,
 def test_arguments_that_contradict_each_other_are_refused():
     with pytest.raises(UserError, match="'scratch' learns of no teacher, and all of one"):
         distil.get_config("scratch,all")
-    with pytest.raises(UserError, match="of the sizes large and tiny give one"):
+    with pytest.raises(UserError, match="of large and tiny give one"):
         distil.get_config("ctc,large,tiny")
+    for balancers_or_encodings in ("uncertainty,grad_norm", "add,film"):
+        with pytest.raises(UserError, match="give one"):
+            multitask.get_config(balancers_or_encodings)
 
 
 def test_what_nobody_transcribed_is_learned_from_or_refused():
