@@ -11,19 +11,13 @@ from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.pin import Pin
-from jasr.experiment.warm_start import (
-    SharedTokens,
-    WarmStart,
-    any_match,
-    logical_axes,
-    must_hear_alike,
-    token_axes,
-)
+from jasr.experiment.shared_rows import SharedRows
+from jasr.experiment.warm_start import WarmStart, any_match, must_hear_alike
 from jasr.experiment.workdir import Meta
 from jasr.models.adapted import Adapted, Kernel
 from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import open_checkpoints
-from jasr.training.state import abstract_params, initializer
+from jasr.training.state import abstract_params, initializer, logical_axes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +64,13 @@ def adapt(
         workdir = meta.base.folder
     with contextlib.closing(open_checkpoints(workdir, "config.init.workdir")) as other:
         base_of = Pin.of(other, init["checkpoint"], meta.base)
-        there = other.read_meta(base_of.step)
-        must_hear_alike(workdir, there["config"], meta.config)
-        if SharedTokens.between(there["tokenizer"], meta.tokenizer, token_axes(boxed)) is not None:
+        there = Meta.from_dict(other.read_meta(base_of.step))
+        must_hear_alike(workdir, there.config, meta.config)
+        if others := SharedRows.between(there, meta, axes):
             raise UserError(
-                f"config.lora changes no token, and {workdir} (config.init.workdir) has others "
-                f"than this training: set config.text.tokenizer to 'init'"
+                f"config.lora changes no row of {others[0].what}, and {workdir} "
+                f"(config.init.workdir) has others than this training: let them be the same "
+                f"(config.text.tokenizer 'init' takes its tokens)"
             )
         start = construct(WarmStart, {**init, "checkpoint": str(base_of.step)}, "config.init")
         base = start.load(other, wanted)

@@ -4,15 +4,20 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+from jasr.corpora.chosen import ChosenCorpus
+from jasr.corpora.corpus import Corpus, Utterance
 from jasr.decoding.hypotheses import Hypothesis
 from jasr.decoding.labels import ClassArgmax, Given, TagArgmax
 from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError, nearest
+from jasr.experiment.data import build_targets
+from jasr.experiment.model import most_tokens
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.tasks import tasks_of
+from jasr.pipeline.buckets import token_room
 from jasr.tasks.task import Classified, Tagged, Written, mark
 from jasr.tasks.text import Text
-from jasr.text.tokenizer import Tokenizer
+from jasr.text.tokenizer import Tokenizer, UnknownCharacters
 
 # Those of an utterance, best first.
 Hypotheses: TypeAlias = Sequence[Hypothesis]
@@ -50,6 +55,25 @@ def given_words(recognition: Recognition) -> Recognition:
     return dataclasses.replace(recognition, method=Given(), searches={})
 
 
+def readable(recognition: Recognition, corpus: Corpus, *, least: int = 0) -> Corpus:
+    """Those utterances of whose label and transcript the decoder can read every token.
+
+    least: how many tokens the label has to have.
+    """
+    targets, most = build_targets(recognition.meta), most_tokens(recognition.meta.config["model"])
+
+    def fits(utterance: Utterance) -> bool:
+        try:
+            found = targets.of(utterance)
+        except UnknownCharacters:
+            found = {}
+        # All targets of a batch have the room of the longest.
+        longest = max(len(found.get(name, ())) for name in targets.sequences)
+        return least <= len(found.get("text", ())) and (most is None or token_room(longest) <= most)
+
+    return ChosenCorpus(corpus, [at for at, one in enumerate(corpus.utterances) if fits(one)])
+
+
 def _tagging(recognition: Recognition, name: str, task: Tagged) -> Recognition:
     tokenizer = recognition.tokenizer
 
@@ -73,7 +97,8 @@ def _writing(recognition: Recognition, name: str, task: Written) -> Recognition:
             f"config.decoding, or the task's own decoding, be attention_greedy or attention_beam"
         )
     if task.names:
-        others = [name for other in tasks_of(recognition.meta).values() for name in other.names]
+        written = [t for t in tasks_of(recognition.meta).values() if isinstance(t, Written)]
+        others = [name for other in written for name in other.names]
         search = dataclasses.replace(search, rule=phrase_rule(task, tokenizer, others))
     return dataclasses.replace(recognition, method=search, read=read)
 
@@ -95,7 +120,7 @@ def _is_heard_by_ctc(task: Written, recognition: Recognition) -> bool:
 def phrase_rule(task: Written, tokenizer: Tokenizer, others: Iterable[str] = ()) -> PhraseRule:
     """Which tokens may follow which where a task writes its names and words behind each.
 
-    others: names of other tasks, which may be tokens too, and are not this one's.
+    others: names that other tasks write.
 
     Whatever the task writes may be written: a word can begin with a token of its own letters or,
     where the tokenizer has learned no such token, with a space alone. Raises UserError where a name
@@ -106,11 +131,7 @@ def phrase_rule(task: Written, tokenizer: Tokenizer, others: Iterable[str] = ())
     def written(*tokens: int) -> list[str]:
         return tokenizer.decode([names[0], *tokens]).split()
 
-    def token_of(name: str) -> list[int]:
-        tokens = tokenizer.encode(f"<{name}>")
-        return tokens if len(tokens) == 1 else []
-
-    foreign = tuple({token for name in set(others) - set(task.names) for token in token_of(name)})
+    foreign = tuple(_token_of(name, tokenizer) for name in sorted(set(others) - set(task.names)))
     rest = [t for t in range(tokenizer.vocab_size) if t not in (*names, *foreign)]
     starts = tuple(token for token in rest if len(written(token)) == 2)
     # Letters that go on with a word; behind a space they begin one.

@@ -8,8 +8,11 @@ from typing import Any
 
 from jasr.errors import UserError, nearest
 
-# A whole number is a fine float.
-OF_KIND = {int: int, float: (int, float), bool: bool, str: str}
+# What may stand for it: a whole number is a fine float.
+OF_KIND: dict[Any, tuple[type, ...]] = {
+    **{kind: (kind,) for kind in (int, bool, str)},
+    float: (int, float),
+}
 
 
 def construct(cls: Any, section: Mapping[str, Any], where: str, **given: Any) -> Any:
@@ -77,7 +80,7 @@ def _check_type(value: Any, hint: Any, where: str) -> None:
 
 
 def _check_parts(value: Any, hint: Any, where: str) -> None:
-    if hint not in (int, float, bool, str):
+    if hint not in OF_KIND:
         return
     if not isinstance(value, tuple) or not all(isinstance(part, OF_KIND[hint]) for part in value):
         raise UserError(f"{where} is {value!r}, but it must be a tuple of {hint.__name__}")

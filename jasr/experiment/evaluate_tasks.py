@@ -14,11 +14,11 @@ from typing import Any
 from jasr.corpora.corpus import Corpus
 from jasr.corpora.joined import JoinedCorpus
 from jasr.errors import UserError
-from jasr.evaluation.matrices import draw_matrices, named_rows
+from jasr.evaluation.matrices import Matrix, draw_matrices, named_rows
 from jasr.evaluation.report import write_report
 from jasr.evaluation.scoring import score_utterance, summarize, write_evaluation
 from jasr.evaluation.task_scoring import Labelled, count_answers, label_answers, summarize_answers
-from jasr.experiment.answers import asking, given_words
+from jasr.experiment.answers import asking, given_words, readable
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.task_relations import gradient_cosines, vector_cosines
 from jasr.experiment.tasks import tasks_of
@@ -44,7 +44,7 @@ def evaluate_tasks(
     """Scores and writes what the folder is to hold, and prints a table; corpora: of each task.
 
     Of tags there are two scores: of the words that are recognised, and "words_given", of those that
-    were said.
+    were said, where it is known and the decoder can read it.
     A task of which the corpus knows nothing is left out; UserError where that is every task.
     """
     tasks = tasks_of(recognition.meta)
@@ -70,8 +70,10 @@ def evaluate_tasks(
         task, answering = tasks[name], asking(recognition, name)
         figures[name], labelled, seconds = answered(answering, task, corpus)
         if isinstance(task, Tagged):
+            said = readable(recognition, corpus, least=1)
             reading = asking(given_words(recognition), name)
-            figures[name]["words_given"], _, _ = answered(reading, task, corpus)
+            if len(said):
+                figures[name]["words_given"], _, _ = answered(reading, task, said)
         if hosts.is_first():
             _write_answers(folder / f"{name}.jsonl", labelled)
         if isinstance(task, Text) and hosts.is_first():
@@ -83,26 +85,35 @@ def evaluate_tasks(
                 normalizer=task.normalizer,
                 title=f"{title}: {name}",
             )
-    rows = recognition.batches(JoinedCorpus(list(asked.values())))
-    whole = dequantized(params)
-    compared = {
-        "task vectors": vector_cosines(recognition, whole),
-        "gradients": gradient_cosines(recognition, whole, rows),
-    }
-    cosines = {of: matrix for of, matrix in compared.items() if matrix is not None}
-    summary = {
-        "step": step,
-        "tasks": figures,
-        "cosines": {of: named_rows(*matrix) for of, matrix in cosines.items()},
-        **kept_in(params),
-    }
+    summary = {"step": step, "tasks": figures, **kept_in(params)}
+    # What has been found is there whatever becomes of the comparison.
+    if hosts.is_first():
+        _print(tasks, figures)
+        _write_summary(folder, summary)
+    cosines = _relations(recognition, dequantized(params), asked)
+    summary["cosines"] = {of: named_rows(*matrix) for of, matrix in cosines.items()}
     if hosts.is_first():
         titled = {f"{of}, cosines": matrix for of, matrix in cosines.items()}
         if titled:
             write_whole(folder / "tasks.png", draw_matrices(titled))
-        write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-        _print(tasks, figures, folder)
+        _write_summary(folder, summary)
+        print(f"\nreports: {folder}{', tasks.png among them' if titled else ''}")
     return summary
+
+
+def _relations(
+    recognition: Recognition, params: Any, asked: Mapping[str, Corpus]
+) -> dict[str, tuple[tuple[str, ...], Matrix]]:
+    rows = readable(recognition, JoinedCorpus(list(asked.values())))
+    compared = {"task vectors": vector_cosines(recognition, params)}
+    if len(rows):
+        batches = recognition.batches(rows)
+        compared["gradients"] = gradient_cosines(recognition, params, batches)
+    return {of: matrix for of, matrix in compared.items() if matrix is not None}
+
+
+def _write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
+    write_whole(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
 def _write_answers(path: Path, labelled: Labelled) -> None:
@@ -129,7 +140,7 @@ def _write_text_report(
     write_report(folder, scores, summary, title=title, pictures={})
 
 
-def _print(tasks: Mapping[str, Task], figures: Mapping[str, Any], folder: Path) -> None:
+def _print(tasks: Mapping[str, Task], figures: Mapping[str, Any]) -> None:
     print()
     for name, found in figures.items():
         task = tasks[name]
@@ -139,4 +150,3 @@ def _print(tasks: Mapping[str, Task], figures: Mapping[str, Any], folder: Path) 
         if given := found.get("words_given"):
             shown.append(f"{first} {100 * given[first]:.2f} % where the words are given")
         print(f"{name}: {', '.join(shown)}; {found['utterances']} utterances, {found['decoding']}")
-    print(f"\nreports: {folder}, tasks.png among them")

@@ -170,6 +170,13 @@ def _span_mask(config: Mapping[str, Any]) -> SpanMask:
     return construct(SpanMask, config["span_mask"], "config.model.span_mask")
 
 
+def most_tokens(config: Mapping[str, Any]) -> int | None:
+    """How long a text the decoder of config.model can read; None where any."""
+    decoder = config["decoder"] and _decoder(config)
+    # One position is the start token's.
+    return decoder.max_tokens - 1 if decoder and decoder.position == "learned" else None
+
+
 def _decoder(config: Mapping[str, Any]) -> TransformerDecoder:
     return construct_named(
         DECODERS, config["decoder"], "config.model.decoder", dtype=config["dtype"]

@@ -16,7 +16,7 @@ from jasr.evaluation.recognition import recognize
 from jasr.experiment.clusters import predicted_clusters
 from jasr.experiment.construct import construct_named
 from jasr.experiment.data import build_targets, empty_batch, eval_plan
-from jasr.experiment.model import build_model, build_recognizer
+from jasr.experiment.model import build_model, build_recognizer, most_tokens
 from jasr.experiment.tasks import tasks_of
 from jasr.experiment.workdir import Meta
 from jasr.models.adversarial.adversarial_speech import AdversarialSpeech
@@ -59,9 +59,8 @@ def build_decoding(config: Mapping[str, Any], meta: Meta, where: str = "config.d
             "blank_id": tokenizer.blank_id,
             "sample_rate": meta.config["corpus"]["sample_rate"],
         }
-        if model["decoder"].get("position") == "learned":
-            # One position is the start token's.
-            given["max_tokens"] = model["decoder"]["max_tokens"] - 1
+        if (most := most_tokens(model)) is not None:
+            given["max_tokens"] = most
     return construct_named(METHODS, config, where, **given)
 
 

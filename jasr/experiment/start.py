@@ -16,11 +16,12 @@ from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, build_tokenizer, statistics_of, train_plan
 from jasr.experiment.model import needs_text
+from jasr.experiment.shared_rows import SharedRows
 from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
 from jasr.experiment.teacher_config import row_parts
 from jasr.experiment.teachers import teacher_tokenizer
-from jasr.experiment.warm_start import SharedTokens, WarmStart, must_hear_alike
+from jasr.experiment.warm_start import WarmStart, must_hear_alike
 from jasr.experiment.workdir import Meta
 from jasr.files import write_whole
 from jasr.pipeline.plan import TrainPlan
@@ -144,10 +145,10 @@ def warm_parameters(folder: Path, meta: Meta, step: TrainingStep, state: TrainSt
     are is written into the workdir."""
     init = meta.config["init"]
     with _other_training(init) as other:
-        there = other.read_meta(other.find(init["checkpoint"]))
-        must_hear_alike(init["workdir"], there["config"], meta.config)
-        vocabulary = SharedTokens.between(there["tokenizer"], meta.tokenizer, step.token_axes)
-        start = construct(WarmStart, init, "config.init", vocabulary=vocabulary)
+        there = Meta.from_dict(other.read_meta(other.find(init["checkpoint"])))
+        must_hear_alike(init["workdir"], there.config, meta.config)
+        rows = SharedRows.between(there, meta, step.axes)
+        start = construct(WarmStart, init, "config.init", rows=rows)
         started, listing = start.parameters(other, state.params)
     if hosts.is_first():
         write_whole(folder / INIT, json.dumps(dataclasses.asdict(listing), indent=2) + "\n")

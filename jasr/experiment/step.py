@@ -12,7 +12,6 @@ import jax
 from jasr.errors import UserError, nearest
 from jasr.experiment.construct import construct, construct_named
 from jasr.experiment.objective import build_objective
-from jasr.experiment.warm_start import token_axes
 from jasr.sharding.compile import Compiled
 from jasr.sharding.placement import Placement
 from jasr.sharding.pmap import pmap_step, rows_of_devices
@@ -30,6 +29,7 @@ from jasr.training.state import (
     abstract_state,
     create_state,
     initializer,
+    logical_axes,
     start_from,
 )
 from jasr.training.step import train_step
@@ -48,7 +48,7 @@ class TrainingStep:
     abstract: shapes, dtypes and shardings of the state.
     learner:  the part of the model that gradients go through.
     weights:  step -> the weight of each objective.
-    token_axes: of each parameter with a row a token, by its path, the axis.
+    axes:     the logical axes of each parameter, by its path.
     create:   seed -> the first state; start_from: the same with given parameters.
     """
 
@@ -63,7 +63,7 @@ class TrainingStep:
     learner: nn.Module
     weights: Callable[[Any], dict[str, Any]]
     frozen: Mapping[str, Any]
-    token_axes: Mapping[str, int]
+    axes: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def build(
@@ -127,7 +127,7 @@ class TrainingStep:
             learner=learner or model,
             weights=objective.weights,
             frozen=frozen,
-            token_axes=token_axes(boxed),
+            axes=logical_axes(boxed),
             start_from=lambda params, seed: start_from(
                 params, optimizer, abstract, seed=seed, balance=balance
             ),

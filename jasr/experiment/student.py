@@ -14,11 +14,11 @@ from ml_collections import ConfigDict
 from jasr.errors import UserError
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.trained import write_workdir
-from jasr.experiment.warm_start import logical_axes
 from jasr.experiment.workdir import Meta
 from jasr.models.distillation.narrowing import narrowed
 from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import open_checkpoints
+from jasr.training.state import logical_axes
 from jasr.types import path_of
 
 

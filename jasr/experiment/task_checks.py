@@ -6,7 +6,7 @@ from typing import Any
 
 from jasr.corpora.corpus import SPLIT_ALIASES
 from jasr.errors import UserError
-from jasr.tasks.task import Tagged, Task
+from jasr.tasks.task import Tagged, Task, Written
 from jasr.text.normalizer import normalizer
 
 
@@ -27,8 +27,8 @@ def check_section(section: Any, splits: Mapping[str, str], where: str) -> None:
             raise UserError(f"{where}.splits.{split} is no split: did you mean {meant[0]}?")
 
 
-def check_task(task: Task, transcripts: str, where: str) -> Task:
-    """The task; raises UserError where its names or its normaliser are none.
+def check_task(task: Task, transcripts: str, where: str) -> None:
+    """Raises UserError where its names or its normaliser are none.
 
     transcripts: how these are normalised.
     """
@@ -42,4 +42,22 @@ def check_task(task: Task, transcripts: str, where: str) -> Task:
             f"{where}.normalizer is {own!r}: it tags the words of the transcript, of which "
             f"config.text.normalizer is {transcripts!r}; let them be the same"
         )
-    return task
+
+
+def check_taught(tasks: Mapping[str, Task], objective: Mapping[str, Any]) -> None:
+    """Raises UserError where a task has a head that no term of config.objective teaches."""
+    for name, task in tasks.items():
+        if isinstance(task, Written):
+            continue
+        terms = {key: term for key, term in objective.items() if term.get("head") == name}
+        if not terms:
+            raise UserError(
+                f"config.tasks.{name}: no term of config.objective teaches it; add one, "
+                f"{{'name': 'classification', 'head': {name!r}, 'task': {name!r}}}"
+            )
+        for key, term in terms.items():
+            if term.get("task", name) != name:
+                raise UserError(
+                    f"config.objective.{key}: the head {name!r} answers the task of that name, "
+                    f"and not {term['task']!r}"
+                )

@@ -43,11 +43,9 @@ def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -
         where = f"config.tasks.{name}"
         check_section(section, config["splits"], where)
         fields = {key: value for key, value in section.items() if key not in AROUND_IT}
-        task = check_task(
-            construct_named(TASKS, fields | _as_transcripts_are(fields, config["text"]), where),
-            config["text"]["normalizer"],
-            where,
-        )
+        fields |= _as_transcripts_are(fields, config["text"])
+        task = construct_named(TASKS, fields, where)
+        check_task(task, config["text"]["normalizer"], where)
         if name in RESERVED and not (isinstance(task, Written) and name != "path"):
             raise UserError(f"config.tasks.{name}: the name is taken; give the task another")
         found = tuple(names.get(name, ()))
@@ -57,7 +55,7 @@ def build_tasks(config: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -
 
 def _as_transcripts_are(fields: Mapping[str, Any], text: Mapping[str, Any]) -> dict[str, Any]:
     """What a task that normalises does unless its section says otherwise."""
-    task = TASKS.get(fields.get("name", ""))
+    task: Any = TASKS.get(fields.get("name", ""))
     normalizes = task is not None and "normalizer" in {f.name for f in dataclasses.fields(task)}
     return {"normalizer": text["normalizer"]} if normalizes and "normalizer" not in fields else {}
 

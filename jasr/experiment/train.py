@@ -23,6 +23,7 @@ from jasr.experiment.model import build_model
 from jasr.experiment.one_training import one_training_in
 from jasr.experiment.start import meta_and_plan, warm_parameters
 from jasr.experiment.step import TrainingStep
+from jasr.experiment.task_checks import check_taught
 from jasr.experiment.tasks import open_split, tasks_of
 from jasr.experiment.teacher_config import TeacherConfig, has_teacher
 from jasr.experiment.teachers import taught
@@ -101,7 +102,9 @@ def _train(
     meta, plan = meta_and_plan(config, corpus, placement, saved)
     meta = dataclasses.replace(meta, data_dir=data_dir and str(Path(data_dir).absolute()))
     clusters, frozen, meta = predicted_clusters(meta, data_dir)
-    model = build_model(config["model"], meta.tokenizer, meta.statistics, clusters, tasks_of(meta))
+    tasks = tasks_of(meta)
+    check_taught(tasks, config["objective"])
+    model = build_model(config["model"], meta.tokenizer, meta.statistics, clusters, tasks)
     targets, shortest = build_targets(meta), plan.buckets[0]
     first = empty_batch(
         shortest.batch_size,

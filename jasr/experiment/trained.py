@@ -13,14 +13,13 @@ import numpy as np
 from jasr.errors import UserError, nearest
 from jasr.experiment.adapt import adapt
 from jasr.experiment.recognition import METHODS, Recognition
-from jasr.experiment.warm_start import logical_axes
 from jasr.experiment.workdir import Meta, claim
 from jasr.models.adapted import merged
 from jasr.models.int8 import quantized
 from jasr.sharding.mesh import TooFewDevices
 from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import Checkpoints, has_finished, open_checkpoints
-from jasr.training.state import TrainState
+from jasr.training.state import TrainState, logical_axes
 
 WEIGHTS = ("float32", "int8")
 

@@ -2,7 +2,7 @@
 
 there  ──▶ renamed ──▶ the parameter of that name here      loaded
        └─▶ none of that name                                left, if config.init.left allows it
-       └─▶ of that name, with a row a token: the rows of tokens that both have
+       └─▶ of that name, with a row a token, task or class: the rows that both have
 here   ──▶ none of that name or shape there                 new, if config.init.new allows it
 """
 
@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from flax import linen as nn
 
 from jasr.errors import UserError
+from jasr.experiment.shared_rows import SharedRows
 from jasr.models.distillation.taught import MATCHING
 from jasr.sharding import hosts
-from jasr.text.tokenizer import Tokenizer, tokenizer_from_dict
 from jasr.training.checkpoint import Checkpoints
 from jasr.types import path_of
 
@@ -31,78 +29,17 @@ UNSEEN = ("position", "activation", "norm")
 
 
 @dataclass(frozen=True)
-class SharedTokens:
-    """Tokens of two vocabularies that have one name.
-
-    there, here: their ids in each; axes: of the parameters here with a row a token, the axis.
-    """
-
-    there: tuple[int, ...]
-    here: tuple[int, ...]
-    size: int
-    axes: Mapping[str, int]
-
-    @classmethod
-    def between(
-        cls,
-        there: Mapping[str, Any] | None,
-        here: Tokenizer | None,
-        axes: Mapping[str, int],
-    ) -> "SharedTokens | None":
-        """Of a saved tokenizer and this one; None where they are one, or either is missing."""
-        if there is None or here is None or there == here.to_dict():
-            return None
-        return cls.of(tokenizer_from_dict(dict(there)), here, axes)
-
-    @classmethod
-    def of(cls, there: Tokenizer, here: Tokenizer, axes: Mapping[str, int]) -> "SharedTokens":
-        """Of two tokenizers."""
-        id_there = {name: id for id, name in enumerate(there.names())}
-        names = here.names()
-        shared = [id for id, name in enumerate(names) if name in id_there]
-        ids_there = tuple(id_there[names[id]] for id in shared)
-        return cls(ids_there, tuple(shared), len(names), axes)
-
-    def copied(self, path: str, old: jax.Array, drawn: jax.Array) -> jax.Array:
-        """`drawn`, the parameter of a path, with the rows of shared tokens from `old`."""
-        axis = self.axes[path]
-        rows = jnp.take(old, jnp.asarray(self.there), axis=axis)
-        place = (slice(None),) * axis + (jnp.asarray(self.here),)
-        return drawn.at[place].set(rows.astype(drawn.dtype))
-
-    def __str__(self) -> str:
-        return f"{len(self.here)} of {self.size} tokens' rows"
-
-
-def logical_axes(boxed: Any) -> dict[str, tuple[str, ...]]:
-    """The logical axes of each parameter, by its path.
-
-    boxed: parameters with their metadata, as `abstract_params` gives them.
-    """
-    boxes = jax.tree_util.tree_leaves_with_path(
-        boxed, is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)
-    )
-    return {path_of(path): box.names for path, box in boxes}
-
-
-def token_axes(boxed: Any) -> dict[str, int]:
-    """Of each parameter with a row a token, by its path, the axis."""
-    named = logical_axes(boxed)
-    return {path: axes.index("vocab") for path, axes in named.items() if "vocab" in axes}
-
-
-@dataclass(frozen=True)
 class Listing:
     """What became of each parameter.
 
-    loaded, by_token: path here -> path there, of what was loaded whole, and by rows of tokens.
-    new, left:        what only is here, and only there.
+    loaded, by_row: path here -> path there, of what was loaded whole, and row by row.
+    new, left:      what only is here, and only there.
     """
 
     workdir: str
     step: int
     loaded: dict[str, str]
-    by_token: dict[str, str]
+    by_row: dict[str, str]
     new: Sequence[str]
     left: Sequence[str]
 
@@ -115,7 +52,7 @@ class WarmStart:
     rename:     regular expression over a parameter's path there -> what to put in its place.
     new:        regular expressions of parameters here that need not be there.
     left:       regular expressions of parameters there that need not be here.
-    vocabulary: tokens that both have, where the two do not have the same.
+    rows:       of what both have names for, where the two do not have the same.
     """
 
     workdir: str
@@ -123,20 +60,21 @@ class WarmStart:
     rename: Mapping[str, str] | None = None
     new: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    vocabulary: SharedTokens | None = None
+    rows: tuple[SharedRows, ...] = ()
 
     def parameters(self, checkpoints: Checkpoints, drawn: Any) -> tuple[Any, "Listing"]:
         """`drawn`, with every parameter replaced that the other training has, as by `load`; and
         what became of each.
 
-        Of parameters with a row a token, the rows of tokens that both have are replaced.
+        Of parameters with a row for each of several names, the rows of names that both have are
+        replaced.
         """
         here = _by_path(drawn)
         found = self._compare(checkpoints, here)
-        loaded = self._restore(checkpoints, here, found.loaded | found.by_token)
-        for path in found.by_token:
-            assert self.vocabulary is not None, "it has said which"
-            loaded[path] = self.vocabulary.copied(path, loaded[path], here[path])
+        loaded = self._restore(checkpoints, here, found.loaded | found.by_row)
+        for rows in self.rows:
+            for path in rows.axes.keys() & found.by_row.keys():
+                loaded[path] = rows.copied(path, loaded[path], here[path])
         started = jax.tree_util.tree_map_with_path(
             lambda path, leaf: loaded.get(path_of(path), leaf), drawn
         )
@@ -156,8 +94,8 @@ class WarmStart:
         step = checkpoints.find(self.checkpoint)
         there = checkpoints.params_shapes(step)
         source_of = {self._renamed(path): path for path in there}
-        axes = self.vocabulary.axes if self.vocabulary else {}
-        by_token = {
+        axes = {path: axis for rows in self.rows for path, axis in rows.axes.items()}
+        by_row = {
             path: source_of[path]
             for path, axis in axes.items()
             if path in source_of
@@ -167,18 +105,19 @@ class WarmStart:
         whole = {
             path: source_of[path]
             for path, leaf in here.items()
-            if path in source_of and path not in by_token and there[source_of[path]] == leaf.shape
+            if path in source_of and path not in by_row and there[source_of[path]] == leaf.shape
         }
-        found = whole | by_token
+        found = whole | by_row
         new = [path for path in here if path not in found]
         left = [path for path in there if path not in found.values()]
         self._must_be_allowed(new, left, here, there)
-        rows = f"; {self.vocabulary} of: {_listed(list(by_token))}" if by_token else ""
+        shared = [(rows, [path for path in rows.axes if path in by_row]) for rows in self.rows]
+        copied = "".join(f"; {rows} of: {_listed(paths)}" for rows, paths in shared if paths)
         hosts.say(
-            f"parameters of step {step} of {self.workdir}: {len(whole)} loaded{rows}; "
+            f"parameters of step {step} of {self.workdir}: {len(whole)} loaded{copied}; "
             f"new: {_listed(new)}; left: {_listed(left)}"
         )
-        return Listing(self.workdir, step, whole, by_token, new, left)
+        return Listing(self.workdir, step, whole, by_row, new, left)
 
     def _restore(
         self, checkpoints: Checkpoints, here: Mapping[str, Any], found: Mapping[str, str]

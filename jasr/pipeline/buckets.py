@@ -47,7 +47,7 @@ def choose_buckets(
     buckets up to `count`; the table kept is the one whose epoch has the fewest samples, padding,
     batches' leftovers and filler rows counted, so a small corpus gets few buckets.
 
-    num_tokens of a bucket is the largest count among utterances that fit it.
+    num_tokens of a bucket is the room for the largest count among utterances that fit it.
     batch_size is batch_seconds of audio, padding included, rounded down to `multiple_of` rows,
     and at least that many; never more rows than the corpus has utterances.
     epochs: how many times the arrays list each utterance, once per way it may be perturbed.
@@ -61,7 +61,7 @@ def choose_buckets(
         table = tuple(
             Bucket(
                 num_samples=length,
-                num_tokens=_largest_count(num_tokens[num_samples <= length]),
+                num_tokens=token_room(int(num_tokens[num_samples <= length].max(initial=1))),
                 batch_size=_batch_size(budget / length, multiple_of, most_rows),
             )
             for length in lengths[boundaries].tolist()
@@ -73,16 +73,18 @@ def choose_buckets(
     return best_table
 
 
+def token_room(count: int) -> int:
+    """How many tokens a batch has room for that is to hold so many."""
+    # A decoder reads one more, the start.
+    return _round_up(count + 1, ALIGN_TOKENS) - 1
+
+
 def _round_up(value: int, multiple_of: int) -> int:
     return math.ceil(value / multiple_of) * multiple_of
 
 
 def _batch_size(rows: float, multiple_of: int, most_rows: int) -> int:
     return min(max(int(rows / multiple_of), 1) * multiple_of, most_rows)
-
-
-def _largest_count(num_tokens: Int[np.ndarray, " utterances"]) -> int:
-    return _round_up(max(1, int(num_tokens.max(initial=0))), ALIGN_TOKENS)
 
 
 def _distinct_lengths(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from jasr.corpora.passes import in_eighths
 from jasr.pipeline.buckets import Bucket, choose_buckets
 from jasr.pipeline.epoch import FILLER, Epoch, cut_epoch
 from jasr.pipeline.usable import Selection

@@ -12,7 +12,7 @@ from flax import struct
 from jaxtyping import Array, Key, UInt
 
 from jasr.sharding.placement import Placement
-from jasr.types import Batch
+from jasr.types import Batch, path_of
 
 
 @struct.dataclass
@@ -148,3 +148,14 @@ def _first_state(
 
 def _placed(abstract: TrainState) -> Any:
     return jax.tree.map(lambda leaf: leaf.sharding, abstract)
+
+
+def logical_axes(boxed: Any) -> dict[str, tuple[str, ...]]:
+    """The logical axes of each parameter, by its path.
+
+    boxed: parameters with their metadata, as `abstract_params` gives them.
+    """
+    boxes = jax.tree_util.tree_leaves_with_path(
+        boxed, is_leaf=lambda leaf: isinstance(leaf, nn.LogicallyPartitioned)
+    )
+    return {path_of(path): box.names for path, box in boxes}

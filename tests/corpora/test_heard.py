@@ -64,3 +64,5 @@ def test_what_is_no_such_file_is_named(tmp_path):
         _ = heard(tmp_path, [*ROWS, ROWS[0]]).utterances
     with pytest.raises(UserError, match="expected JSON lines with id and answer"):
         _ = heard(tmp_path, [{"id": "a"}]).utterances
+    with pytest.raises(UserError, match="the answer for 'a' is no text"):
+        _ = heard(tmp_path, [{"id": "a", "answer": {"V": "gave"}}]).utterances

@@ -6,7 +6,8 @@ import pytest
 from jax.sharding import SingleDeviceSharding
 
 from jasr.errors import UserError
-from jasr.experiment.warm_start import SharedTokens, WarmStart
+from jasr.experiment.shared_rows import SharedRows
+from jasr.experiment.warm_start import WarmStart
 from jasr.text.tokenizer import train_tokenizer
 from jasr.training.checkpoint import Checkpoints
 from jasr.training.state import TrainState
@@ -105,8 +106,8 @@ def test_rows_of_tokens_that_both_have_are_copied(tmp_path, capsys):
     )
     checkpoints.save(state, {}, None)
     checkpoints.wait()
-    shared = SharedTokens.of(old, new, {"ctc_head/kernel": 1})
-    start = WarmStart(str(tmp_path), vocabulary=shared)
+    shared = SharedRows.of("tokens", old.names(), new.names(), {"ctc_head/kernel": 1})
+    start = WarmStart(str(tmp_path), rows=(shared,))
     started, _ = start.parameters(checkpoints, head(np.full((2, 7), -1.0)))
     checkpoints.close()
     found = np.asarray(started["ctc_head"]["kernel"])

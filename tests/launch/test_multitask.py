@@ -153,11 +153,26 @@ def test_a_recording_is_asked_several_things(trained, tmp_path):
     assert launch("transcribe", "--task=transcript", "--decoding=ctc_greedy", *flags)
 
 
+# Some of the test's frames are longer than it can read.
+SHORT_SIGHTED = """
+from configs import multitask
+
+def get_config():
+    config = multitask.get_config("roles,reading,smoke")
+    with config.unlocked():
+        config.model.decoder.update({"position": "learned", "max_tokens": 32})
+    config.data.max_tokens = 31
+    return config
+"""
+
+
 @pytest.mark.usefixtures("evaluated")
 def test_a_model_that_reads_is_given_what_another_heard(data, trained, tmp_path):
+    config = tmp_path / "short_sighted.py"
+    config.write_text(SHORT_SIGHTED)
     launch(
         "train",
-        "--config=configs/multitask.py:roles,reading,smoke",
+        f"--config={config}",
         f"--data_dir={data}",
         f"--workdir={tmp_path}",
         "--config.data.num_buckets=1",
@@ -171,6 +186,36 @@ def test_a_model_that_reads_is_given_what_another_heard(data, trained, tmp_path)
     assert "says nothing of 8 utterances of 'validation'" in refuse("evaluate", *flags)
     flags = (f"--workdir={trained}", f"--heard={heard}")
     assert "hears recordings itself" in refuse("evaluate", *flags)
+
+
+def test_tasks_that_both_have_start_as_they_were(data, trained, tmp_path):
+    said = launch(
+        "train",
+        "--config=configs/multitask.py:intent,roles,speaker,smoke",
+        f"--data_dir={data}",
+        f"--workdir={tmp_path}",
+        f"--config.init.workdir={trained}",
+        "--config.text.tokenizer=init",
+        "--config.init.new=('^class_heads_intent',)",
+        "--config.init.left=('^tag_heads_tags',)",
+        "--config.data.num_buckets=1",
+        "--config.train.num_steps=2",
+    )
+    assert "2 of 3 tasks' rows of: 2 (encoder_tasks/vectors, decoder_tasks/vectors)" in said
+    listed = json.loads((tmp_path / "init.json").read_text())
+    assert any(path.startswith("class_heads_speaker/") for path in listed["loaded"])
+
+
+def test_tasks_and_what_teaches_them_belong_together(data, tmp_path):
+    flags = (f"--data_dir={data}", f"--workdir={tmp_path}")
+    config = "--config=configs/multitask.py:roles,intent,smoke"
+    message = refuse("train", config, *flags, "--config.objective.intent.head=roles")
+    assert "config.tasks.intent: no term of config.objective teaches it" in message
+    message = refuse("train", config, *flags, "--config.objective.intent.task=roles")
+    assert "config.objective.intent: the head 'intent' answers the task of that name" in message
+    config = "--config=configs/quickstart.py:smoke"
+    message = refuse("train", config, *flags, "--config.evaluators.recognition.name=tasks")
+    assert "'tasks' scores config.tasks, and there are none" in message
 
 
 def test_what_a_task_chooses_from_is_saved(trained):

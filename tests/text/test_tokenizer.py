@@ -68,6 +68,17 @@ def test_bytes_that_are_no_text_still_decode(tokenizers):
     assert tokenizers["byte"].decode([3 + 0xFF, 3 + ord("a")]) == "\ufffda"
 
 
+@pytest.mark.parametrize("written", [b"a \xc2\xa0", b"a \xc2\xa0b", b" a b", b"ab  \xe3\x81\x82"])
+def test_words_start_where_the_whole_text_has_them(tokenizers, written):
+    """Half of a space that is two bytes is no word."""
+    ids = [3 + byte for byte in written]
+    starts = tokenizers["byte"].word_starts(ids)
+    words = tokenizers["byte"].decode(ids).split()
+    assert len(starts) == len(words)
+    for start, word in zip(starts, words, strict=True):
+        assert written[start:].startswith(word[0].encode())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_saved_and_restored_through_json(tokenizers, kind):
     restored = tokenizer_from_dict(json.loads(json.dumps(tokenizers[kind].to_dict())))

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
+from jasr.errors import UserError
 from jasr.evaluation.task_scoring import count_answers, label_answers, total
 from jasr.experiment.answers import asking
 from jasr.experiment.evaluators.run import Figures, Run
@@ -23,6 +24,11 @@ class Answered:
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         recognition = Recognition.build(run.meta, run.placement)
         tasks, config = tasks_of(run.meta), run.meta.config
+        if not tasks:
+            raise UserError(
+                "config.evaluators: 'tasks' scores config.tasks, and there are none; 'recognition' "
+                "scores transcripts"
+            )
         asked = {
             name: (
                 asking(recognition, name),
@@ -39,6 +45,11 @@ class Answered:
                 task = tasks[name]
                 answers, _ = answering.recognize(params, corpus, run.report)
                 counts = count_answers(task, label_answers(task, corpus, answers))
+                if not counts:
+                    raise UserError(
+                        f"config.tasks.{name}: no recording of {corpus.split!r} can be read, so "
+                        f"that nothing says how good the model is"
+                    )
                 found = task.figures(total(counts))
                 figures |= {f"{name}/{figure}": value for figure, value in found.items()}
                 errors.append(found[task.columns[0]])
