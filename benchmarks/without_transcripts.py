@@ -3,10 +3,12 @@
     python -m launch.prepare --config=configs/pretrain.py:hubert --source=../shared/data
     python -m benchmarks.without_transcripts --runs=runs/without --seeds=0,1,2
 
-Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, and trains from scratch on the
-same transcripts with the same compute: as many seconds of audio as pretraining and fine-tuning
-saw together. Prints a table of the test split's error rates; each run's best checkpoint on
-validation is scored. --corpus=spoken does it on the embedded corpus, which needs no --source.
+Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, once more with what that hears
+in the recordings of the other transcripts (--rounds times, for the objectives of --again), and
+trains from scratch on the same transcripts with the same compute: as many seconds of audio as
+pretraining and all fine-tunings saw together. Prints a table of the test split's error rates; each
+run's best checkpoint on validation is scored. --corpus=spoken does it on the embedded corpus, which
+needs no --source.
 """
 
 import itertools
@@ -24,6 +26,8 @@ flags.DEFINE_string("runs", "runs/without_transcripts", "Where the trainings' fo
 STARTS = ("scratch", *pretrain.OBJECTIVES)
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
+flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers label recordings.")
+flags.DEFINE_integer("rounds", 1, "How often they do.")
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
 
 
@@ -49,11 +53,30 @@ def fine_tuning(start: Run, percent: str, seed: str, corpus: str) -> Run:
     )
 
 
+def self_training(
+    before: Run, start: Run, percent: str, seed: str, corpus: str, *, name: str
+) -> Run:
+    """From the same start, with what a fine-tuned recogniser hears where it had no transcripts."""
+    heard = "{runs}/" + f"{before.name}.heard.jsonl"
+    return Run(
+        name,
+        f"configs/finetune.py:{_argument(percent, corpus)},self_training",
+        (
+            f"--config.seed={seed}",
+            "--config.init.workdir={runs}/" + start.name,
+            f"--config.labels.path={heard}",
+        ),
+        after=(before.name,),
+        first=(("launch.label", DATA, "--workdir={runs}/" + before.name, f"--output={heard}"),),
+    )
+
+
 def from_scratch(percent: str, seed: str, corpus: str) -> Run:
-    """With as much compute as the two together."""
+    """With as much compute as all of them together."""
     before, after = pretrain.get_config("bestrq"), finetune.get_config(percent)
+    times = 1 if percent == "100" else 1 + FLAGS.rounds
     seconds = [config.train.num_steps * config.data.batch_seconds for config in (before, after)]
-    steps = round(sum(seconds) / after.data.batch_seconds)
+    steps = round((seconds[0] + times * seconds[1]) / after.data.batch_seconds)
     return Run(
         f"{corpus}-scratch-{seed}-{percent}",
         f"configs/finetune.py:{_argument(percent, corpus)},scratch",
@@ -73,22 +96,37 @@ def experiment() -> Iterator[Run]:
         else:
             before = pretraining(start, seed, corpus)
             yield before
-            yield from (fine_tuning(before, percent, seed, corpus) for percent in FLAGS.percent)
+            for percent in FLAGS.percent:
+                run = fine_tuning(before, percent, seed, corpus)
+                yield run
+                for turn in range(1, _rounds(start, percent) + 1):
+                    name = f"{before.name}-{percent}-again-{turn}"
+                    run = self_training(run, before, percent, seed, corpus, name=name)
+                    yield run
+
+
+def _rounds(start: str, percent: str) -> int:
+    return FLAGS.rounds if start in FLAGS.again and percent != "100" else 0
 
 
 def table(runs: Path) -> str:
     rows = {}
     for start in FLAGS.starts:
         names = [f"{FLAGS.corpus}-{start}-{seed}" for seed in FLAGS.seeds]
-        cells = [spread([last_figure(runs, name, "validation/probe_cer") for name in names])]
-        for percent in FLAGS.percent:
-            scored = [scores(runs, f"{name}-{percent}") or {} for name in names]
-            cells += [spread([one.get(figure) for one in scored]) for figure in ("wer", "cer")]
-        rows[start] = cells
+        probed = spread([last_figure(runs, name, "validation/probe_cer") for name in names])
+        rows[start] = [probed, *_errors(runs, names, "")]
+        for turn in range(1, FLAGS.rounds + 1) if start in FLAGS.again else ():
+            rows[f"{start}, self-training {turn}"] = ["-", *_errors(runs, names, f"-again-{turn}")]
     header = ["start", "probe, characters"]
     for percent in FLAGS.percent:
         header += [f"{percent} %: words", "characters"]
     return markdown(header, rows)
+
+
+def _errors(runs: Path, names: list[str], suffix: str) -> Iterator[str]:
+    for percent in FLAGS.percent:
+        scored = [scores(runs, f"{name}-{percent}{suffix}") or {} for name in names]
+        yield from (spread([one.get(figure) for one in scored]) for figure in ("wer", "cer"))
 
 
 def main(_) -> None:
