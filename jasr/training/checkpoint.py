@@ -6,16 +6,18 @@ WORKDIR/checkpoints/STEP/state      the TrainState
                                     evaluation or a resumed run needs beside the state
 """
 
+import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 import tensorstore as ts
+from absl import logging
 from flax.traverse_util import unflatten_dict
 from orbax.checkpoint import checkpoint_managers
 
@@ -71,7 +73,7 @@ class Checkpoints:
                 ),
             ]
         )
-        with named_failures(self._folder):
+        with named_failures(self._folder), _without_warning("directory is read only"):
             self._manager = ocp.CheckpointManager(
                 self._folder,
                 # Named here, so that a manager that has saved nothing yet can read.
@@ -283,6 +285,21 @@ class Checkpoints:
     def close(self) -> None:
         self.wait()
         self._manager.close()
+
+
+@contextlib.contextmanager
+def _without_warning(text: str) -> Iterator[None]:
+    """Orbax warns of what it was asked for."""
+    logger = logging.get_absl_logger()
+
+    def is_news(record: Any) -> bool:
+        return text not in record.getMessage()
+
+    logger.addFilter(is_news)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_news)
 
 
 def _by_path(tree: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def test_a_state_comes_back_bit_for_bit(training, state, tmp_path):
     opened.close()
 
 
-def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp_path):
+def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp_path, caplog):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(at(state, 3), {"config": {}}, {"wer": 0.5})
     checkpoints.close()
@@ -58,6 +58,7 @@ def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp
     assert jax.tree.all(jax.tree.map(np.array_equal, opened.restore_params(3, here), state.params))
     opened.close()
     assert sorted(tmp_path.rglob("*")) == before
+    assert "read only" not in caplog.text
     # The training itself, started again, has cleared away what it did not finish by its next save.
     resumed = Checkpoints(tmp_path)
     resumed.save(at(state, 4), {"config": {}}, {"wer": 0.4})
