@@ -99,6 +99,13 @@ def test_a_preempted_run_saves_and_asks_to_be_started_again(trained, spoken, tmp
     assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
 
 
+def test_a_figure_that_nothing_gives_is_missed_before_the_first_step(spoken, tmp_path):
+    flags = (CONFIG, f"--data_dir={spoken}", f"--workdir={tmp_path}")
+    message = refuse("train", *flags, "--config.train.best_by=weer")
+    assert "config.train.best_by is 'weer', and config.evaluators give wer, cer" in message
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
 def test_evaluation_needs_the_workdir_alone(trained):
     printed = launch("evaluate", f"--workdir={trained}", "--split=test")
     assert "word error rate" in printed

@@ -1,14 +1,15 @@
 """How good a model's answers are, task by task."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from jasr.errors import UserError
 from jasr.evaluation.task_scoring import count_answers, label_answers, total
 from jasr.experiment.answers import asking
 from jasr.experiment.evaluators.run import Figures, Run
 from jasr.experiment.recognition import Recognition
-from jasr.experiment.tasks import ask, tasks_of
+from jasr.experiment.tasks import ask, build_tasks, tasks_of
 from jasr.training.state import TrainState
 
 
@@ -20,6 +21,11 @@ class Answered:
     """
 
     tasks: tuple[str, ...] = ()
+
+    def names(self, config: Mapping[str, Any]) -> Iterable[str]:
+        tasks = build_tasks(config, {})
+        figures = (f"{name}/{one}" for name in self.tasks or tasks for one in tasks[name].columns)
+        return ("error", *figures)
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         recognition = Recognition.build(run.meta, run.placement)

@@ -1,7 +1,8 @@
 """What the objectives say of validation."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import jax
 
@@ -18,6 +19,9 @@ from jasr.types import Sum
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """The objectives' terms, "loss/NAME", and their weighted sum, "loss"."""
+
+    def names(self, config: Mapping[str, Any]) -> Iterable[str]:
+        return ("loss", *(f"loss/{name}" for name in config["objective"]))
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         config = run.meta.config

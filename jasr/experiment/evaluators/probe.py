@@ -1,7 +1,7 @@
 """What the frames of an encoder know of characters."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jasr.corpora.catalogue import open_corpus
@@ -32,6 +32,10 @@ class Probe:
     layer: int = 0
     num_steps: int = 200
     learning_rate: float = 0.02
+
+    def names(self, config: Mapping[str, Any]) -> Iterable[str]:
+        del config
+        return ("probe_cer",)
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         config = run.meta.config

@@ -1,7 +1,8 @@
 """Error rates of a recogniser."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from jasr.errors import UserError
 from jasr.evaluation.recognition import score
@@ -14,6 +15,10 @@ from jasr.training.state import TrainState
 @dataclasses.dataclass(frozen=True)
 class Recognized:
     """Word and character error rate, "wer" and "cer", by the search of config.decoding."""
+
+    def names(self, config: Mapping[str, Any]) -> Iterable[str]:
+        del config
+        return ("wer", "cer")
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         if run.meta.config["tasks"]:

@@ -1,4 +1,8 @@
-"""What an evaluator is given, and what it gives."""
+"""What an evaluator is given, and what it gives.
+
+names(config) ──▶ of its figures, before anything is trained
+prepare(run)  ──▶ evaluate(state) ──▶ figures
+"""
 
 import dataclasses
 from collections.abc import Callable

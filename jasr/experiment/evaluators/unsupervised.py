@@ -1,7 +1,8 @@
 """Errors of units that were learned without any transcript."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from jasr.evaluation.recognition import UNREAD, score
 from jasr.experiment.evaluators.run import Figures, Run
@@ -18,6 +19,10 @@ class Unsupervised:
     config.train.best_by says so. "unit_usage" is the share of units ever generated, and
     "units_unused" that of the others: the best checkpoint is the one with the lowest figure.
     """
+
+    def names(self, config: Mapping[str, Any]) -> Iterable[str]:
+        del config
+        return ("unit_error_rate", "unit_usage", "units_unused")
 
     def prepare(self, run: Run) -> Callable[[TrainState], Figures]:
         recognition = Recognition.build(run.meta, run.placement)
