@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jasr.errors import UserError
+from jasr.errors import UserError, first_line
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -52,6 +52,8 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             raise UserError(
                 f"{path}:{number}: not JSON: {error.msg} (column {error.colno})"
             ) from error
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: cannot be read: {first_line(error)}") from error
         if not isinstance(record, dict):
             raise UserError(f"{path}:{number}: expected a JSON object, found {line.strip()[:40]!r}")
         yield number, record

@@ -1,5 +1,6 @@
 """Running an entry point so that a user's mistake ends in one line, not in a stack trace."""
 
+import io
 import multiprocessing
 import os
 import re
@@ -26,6 +27,10 @@ def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
     `--config.x.y` among them.
     """
     use_compilation_cache()
+    # A file's name may be no text in the terminal's encoding.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app.run(lambda argv: _run_main(main, argv), flags_parser=_parse_flags)
 
 

@@ -90,6 +90,10 @@ class SpeechBuilder(
             if isinstance(outcome, UserError):
                 problems.append(Problem(recording.id, str(outcome)))
                 continue
+            if recording.id in utterances:
+                raise UserError(
+                    f"two recordings of {split!r} have the id {recording.id!r}: give each its own"
+                )
             flac, duration = outcome
             utterances[recording.id] = Utterance(
                 recording.id, recording.text, recording.speaker, duration, recording.labels

@@ -144,6 +144,8 @@ def _parts(
     if not parts:
         raise UserError("config.corpus.parts is empty: a mixture needs at least one part")
     for name, part in parts.items():
+        if not isinstance(part, Mapping | ml_collections.ConfigDict):
+            raise UserError(f"config.corpus.parts.{name} is {part!r}: expected a section of keys")
         part = {"kind": "manifest", "folder": name, "passes": 1.0, "options": {}, **dict(part)}
         passes, folder = part.pop("passes"), part.pop("folder")
         if not isinstance(passes, int | float) or not 0 < passes <= 1000 or passes * 8 % 1:
@@ -151,7 +153,8 @@ def _parts(
                 f"config.corpus.parts.{name}.passes is {passes!r}: expected a number above 0, in "
                 f"eighths, such as 0.125 or 2.5"
             )
-        yield {"sample_rate": given["sample_rate"], **part, "name": name}, float(passes), folder
+        rates = {"sample_rate": given["sample_rate"]} if "sample_rate" in given else {}
+        yield {**rates, **part, "name": name}, float(passes), folder
 
 
 def _open(config: CorpusConfig, split: str, data_dir: Path | str | None) -> Corpus:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jasr.corpora.corpus import Corpus, Problem, Utterance
+from jasr.errors import UserError
 
 
 class JoinedCorpus(Corpus):
@@ -23,7 +24,13 @@ class JoinedCorpus(Corpus):
         self._passes = None if passes is None else tuple(passes)
         self.name = "+".join(dict.fromkeys(part.name for part in self.parts))
         self.split = "+".join(part.split for part in self.parts)
-        self.sample_rate = self.parts[0].sample_rate
+        rates = sorted({part.sample_rate for part in self.parts})
+        if len(rates) > 1:
+            raise UserError(
+                f"{self.name} are at {' and '.join(map(str, rates))} Hz: give all of them one "
+                f"sample_rate"
+            )
+        self.sample_rate = rates[0]
 
     def __reduce__(self):
         return JoinedCorpus, (self.parts, self._passes)

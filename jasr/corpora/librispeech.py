@@ -53,7 +53,7 @@ def _recordings(archive: Path) -> Iterator[Recording]:
     for path, contents in _files(archive):
         chapter = str(path.parent)
         if path.name.endswith(".trans.txt"):
-            texts[chapter] = _transcripts(contents)
+            texts[chapter] = _transcripts(path, contents)
         else:
             waiting[chapter][path.stem] = contents
         if chapter in texts:
@@ -84,7 +84,10 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         ) from error
 
 
-def _transcripts(contents: bytes) -> dict[str, str]:
-    lines = contents.decode("utf-8").splitlines()
+def _transcripts(path: PurePosixPath, contents: bytes) -> dict[str, str]:
+    try:
+        lines = contents.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} in the archive is not UTF-8 text (byte {error.start})") from error
     pairs = [line.split(maxsplit=1) for line in lines if line.strip()]
     return {id_: (words[0].strip() if words else "") for id_, *words in pairs}

@@ -23,8 +23,7 @@ class ManifestSource(Source):
         """Of the manifest and the sizes of its files: wherever they lie, whenever copied."""
         digest = hashlib.sha256(self.path.read_bytes())
         for row in self.rows:
-            size = row.audio.stat().st_size if row.audio.is_file() else None
-            digest.update(f"{row.id} {size}\n".encode())
+            digest.update(f"{row.id} {_size(row.audio)}\n".encode())
         return digest.hexdigest()
 
     def splits(self) -> Mapping[str, RecordingStream]:
@@ -35,6 +34,14 @@ class ManifestSource(Source):
             split: RecordingStream(map(_recording, rows), total=len(rows))
             for split, rows in rows_of_split.items()
         }
+
+
+def _size(path: Path) -> int | None:
+    """None where it cannot be found out, as of a name that is no file's."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
 
 
 def _recording(row: ManifestRow) -> Recording:

@@ -6,6 +6,7 @@
 every other column is a label. Relative audio paths are relative to the manifest's folder.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,9 @@ from jasr.files import read_json_lines, read_lines
 COLUMNS = ("id", "audio", "text", "speaker", "split", "duration")
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.tsv")
 DEFAULT_SPLIT = "train"
+LONGEST_SECONDS = 24 * 3600.0
+# A lone surrogate, or NUL as JSON has it.
+NO_CHARACTER = re.compile(r"[\ud800-\udfff]|(?<!\\)\\u0000")
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,11 @@ def _tsv_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _row(record: Mapping[str, Any], *, folder: Path, where: str) -> ManifestRow:
+    if broken := NO_CHARACTER.search(json.dumps(record, ensure_ascii=False)):
+        raise UserError(
+            f"{where}: {broken[0]!a} is no character: half of one is left where a text was cut, or "
+            f"a zero; mend the line"
+        )
     for column in ("id", "audio"):
         if record.get(column) in (None, ""):
             raise UserError(f"{where}: no {column!r}; the columns here are {', '.join(record)}")
@@ -132,8 +141,8 @@ def _seconds(value: Any, where: str) -> float | None:
         seconds = float(value)
     except (TypeError, ValueError):
         seconds = math.nan
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise UserError(f"{where}: 'duration' should be seconds, found {value!r}")
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise UserError(f"{where}: 'duration' should be seconds, at most a day, found {value!r}")
     return seconds
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from jasr.corpora.corpus import Corpus, Utterance
 from jasr.corpora.view import CorpusView
+from jasr.errors import UserError
 
 
 class PartOfCorpus(CorpusView):
-    """The utterances from one per cent to another, in order; the first of them at least.
+    """The utterances from one per cent to another, in order; where a split is cut in two, there is
+    one at least on either side.
 
     A prepared corpus lies in an order drawn once, by ids: its first part is a sample of it.
     """
@@ -22,8 +24,13 @@ class PartOfCorpus(CorpusView):
 
     @property
     def utterances(self) -> Sequence[Utterance]:
-        stop = max(self._start + 1, self._place(self.percent.stop))
-        return self.whole.utterances[self._start : stop]
+        found = self.whole.utterances[self._start : self._place(self.percent.stop)]
+        if not found:
+            raise UserError(
+                f"split {self.split!r} has none of the {len(self.whole)} utterances of "
+                f"{self.whole.split!r}: take a wider part"
+            )
+        return found
 
     def index_in_whole(self, index: int) -> int:
         return self._start + index
@@ -33,4 +40,6 @@ class PartOfCorpus(CorpusView):
         return self._place(self.percent.start)
 
     def _place(self, percent: int) -> int:
-        return round(len(self.whole) * percent / 100)
+        if percent in (0, 100):
+            return len(self.whole) * percent // 100
+        return max(1, min(round(len(self.whole) * percent / 100), len(self.whole) - 1))

@@ -1,5 +1,6 @@
 """From a workdir to error rates, a report, or the words of a recording."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def evaluate_workdir(
     """
     recognition, params, step = load(workdir, checkpoint, decoding, data_dir)
     config = recognition.meta.config
-    name = split if manifest is None else Path(manifest).resolve().parent.name
+    name = split if manifest is None else _name_of(Path(manifest).resolve())
     if heard is not None:
         if config["model"].get("reads") != "transcript":
             raise UserError(
@@ -69,7 +70,7 @@ def evaluate_workdir(
     params = with_weights(recognition, params, weights)
     name = name if weights == "float32" else f"{name}-{weights}"
     folder = Path(workdir) / "eval" / name
-    skipped = SkipReport(folder, process_index=jax.process_index())
+    skipped = SkipReport(folder, process_index=jax.process_index(), anew=True)
 
     def corpus_of(section: Mapping[str, Any], split: str) -> Corpus:
         if manifest is not None:
@@ -125,9 +126,18 @@ def evaluate_workdir(
     return summary
 
 
+def _name_of(manifest: Path) -> str:
+    """Of a manifest's evaluation: its folder's, and its own where that is no usual one."""
+    if manifest.is_dir() or manifest.stem == "manifest":
+        return manifest.name if manifest.is_dir() else manifest.parent.name
+    return f"{manifest.parent.name}-{manifest.stem}"
+
+
 def _parse_ratios(given: Sequence[str]) -> tuple[float, float]:
     try:
         low, high = map(float, given)
+        if not math.isfinite(low + high):
+            raise ValueError
     except ValueError:
         raise UserError(
             f"--noise_db={','.join(given)}: expected the lowest and highest ratio in dB, such as "

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from jasr.corpora.corpus import Corpus
 from jasr.experiment.adapt import adapt
 from jasr.experiment.clusters import predicted_clusters
+from jasr.experiment.config_checks import check_numbers
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.evaluators.registry import build_evaluators, measures
@@ -61,6 +62,7 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     Raises UserError for whatever the user can mend.
     """
     folder, config = Path(workdir), config.to_dict()
+    check_numbers(config)
     corpus = open_training(config, data_dir)
     validation = open_split(config, config["splits"]["validation"], data_dir)
     with one_training_in(folder):
@@ -100,7 +102,8 @@ def _train(
     placement = Placement.from_config(config["mesh"])
     saved = None if latest is None else checkpoints.read_meta(latest)
     meta, plan = meta_and_plan(config, corpus, placement, saved)
-    meta = dataclasses.replace(meta, data_dir=data_dir and str(Path(data_dir).absolute()))
+    there = data_dir and str(Path(data_dir).expanduser().absolute())
+    meta = dataclasses.replace(meta, data_dir=there)
     clusters, frozen, meta = predicted_clusters(meta, data_dir)
     tasks = tasks_of(meta)
     check_taught(tasks, config["objective"])

@@ -1,5 +1,6 @@
 """What was left out of training and why: counted, named, written down once."""
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,11 +16,16 @@ class SkipReport:
     A training that goes on adds to the file it left; an utterance is never listed twice.
     A folder that cannot be written to costs the file, not the training.
     Of several processes each keeps a file of its own: skipped.jsonl, skipped-1.jsonl, ...
+
+    anew: what an earlier run left there is forgotten.
     """
 
-    def __init__(self, folder: Path | str, *, process_index: int = 0):
+    def __init__(self, folder: Path | str, *, process_index: int = 0, anew: bool = False):
         suffix = f"-{process_index}" if process_index else ""
         self.path = Path(folder) / f"skipped{suffix}.jsonl"
+        if anew:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
         self._ids = self._listed()
 
     def __len__(self) -> int:

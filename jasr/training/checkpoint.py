@@ -133,6 +133,8 @@ class Checkpoints:
         with named_failures(self._folder):
             # A step that was not evaluated is worse than any that was.
             deciding = math.inf if metrics is None else metrics[self._metric]
+            # One that is no number cannot be compared.
+            deciding = deciding if math.isfinite(deciding) else math.inf
             saved = {**(metrics or {}), DECIDING: deciding}
             self._manager.save(step, args=items, metrics=saved)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from jasr.errors import UserError
 from jasr.files import write_whole
 
 
@@ -24,8 +25,14 @@ class MetricsWriter:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes one line, {"step": step, NAME: value, ...}."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._file.name}: {error.strerror}; make room and run the same "
+                f"command again, which goes on from the last checkpoint"
+            ) from error
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, step)
 

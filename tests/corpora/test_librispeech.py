@@ -114,6 +114,24 @@ def test_an_archive_cut_short_is_named(archives, tmp_path):
         prepare_corpus(CONFIG, folder, tmp_path / "data")
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"7-9.trans.txt": b"7-9-0000 caf\xe9\n"}, r"7-9.trans.txt in the archive is not UTF-8"),
+        (
+            {"7-9-0000.flac": flac(0.2, seed=0), "again/7-9-0000.flac": flac(0.3, seed=1)},
+            "'7-9-0000'",
+        ),
+    ],
+)
+def test_what_an_archive_cannot_have_is_named(files, message, tmp_path):
+    chapter = {f"LibriSpeech/dev-clean/7/9/{name}": contents for name, contents in files.items()}
+    chapter.setdefault("LibriSpeech/dev-clean/7/9/7-9.trans.txt", b"7-9-0000 GO\n")
+    write_archive(tmp_path / "dev-clean.tar.gz", chapter)
+    with pytest.raises(UserError, match=message):
+        prepare_corpus(CONFIG, tmp_path, tmp_path / "data")
+
+
 def test_a_folder_without_archives_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="holds no LibriSpeech archive"):
         prepare_corpus(CONFIG, tmp_path, tmp_path / "data")

@@ -56,6 +56,13 @@ def test_a_part_is_that_share_of_the_utterances(prepared):
     np.testing.assert_array_equal(rest.read(1), whole.read(3))
     assert len(open_corpus(section, "extra[:1%]", prepared)) == 1
     assert [u.id for u in open_corpus(section, "extra[20%:60%]", prepared).utterances] == ids[1:3]
+    # Cut in two, nothing is on both sides, and something on each.
+    for cut in (1, 99):
+        sides = [open_corpus(section, f"extra[{at}]", prepared) for at in (f":{cut}%", f"{cut}%:")]
+        assert [u.id for side in sides for u in side.utterances] == ids
+        assert all(map(len, sides))
+    with pytest.raises(UserError, match=r"extra\[1%:2%\]' has none of the 5 utterances"):
+        len(open_corpus(section, "extra[1%:2%]", prepared))
     for wrong in ("extra[2:4]", "extra[50%:10%]", "extra[:101%]"):
         with pytest.raises(UserError, match=r"expected NAME or NAME\[FROM%:TO%\]"):
             open_corpus(section, wrong, prepared)

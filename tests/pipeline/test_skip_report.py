@@ -30,6 +30,12 @@ def test_a_training_that_goes_on_adds_to_the_list(tmp_path):
     assert [row["id"] for row in listed(tmp_path)] == ["a", "b"]
 
 
+def test_what_an_earlier_run_left_is_forgotten_when_asked(tmp_path):
+    SkipReport(tmp_path).add([FIRST])
+    SkipReport(tmp_path, anew=True).add([SECOND])
+    assert [row["id"] for row in listed(tmp_path)] == ["b"]
+
+
 def test_a_line_cut_short_does_not_spoil_the_next(tmp_path):
     (tmp_path / "skipped.jsonl").write_text('{"id": "a", "reason": "no"}\n{"id": "b", "rea')
     SkipReport(tmp_path).add([FIRST, SECOND])

@@ -97,7 +97,8 @@ def test_a_changed_byte_is_noticed_and_named(training, state, tmp_path):
 
 def test_the_last_and_the_best_are_kept(state, tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
-    figures = {1: {"wer": 0.5}, 2: {"wer": 0.1}, 3: None, 4: {"wer": 0.3}, 5: None}
+    nothing = {"wer": float("nan")}
+    figures = {1: {"wer": 0.5}, 2: {"wer": 0.1}, 3: nothing, 4: {"wer": 0.3}, 5: nothing}
     for step, metrics in figures.items():
         checkpoints.save(at(state, step), {}, metrics)
     checkpoints.wait()
