@@ -56,6 +56,10 @@ class Interval:
         self.padded_seconds += loaded.padded_seconds
         self.flops += flops
 
+    def leave_out(self, seconds: float) -> None:
+        """Of the time that has passed, what was spent on something else than steps."""
+        self.start += seconds
+
     def limit_run_ahead(self) -> None:
         """Waits for the step before last: batches queued on the device take its memory."""
         if len(self.metrics) > 2:
@@ -151,7 +155,7 @@ def train(
                 _must_be_finite(int(values["nonfinite_steps"]), number, config)
                 interval = Interval()
 
-            figures = None
+            figures, trained_until = None, time.perf_counter()
             if number % config.evaluate_every == 0 or last:
                 figures = evaluate(state)
                 writer.write(
@@ -168,7 +172,7 @@ def train(
                     f"preempted: saved at step {number}; the same command goes on from it"
                 )
             if figures:
-                interval = Interval()
+                interval.leave_out(time.perf_counter() - trained_until)
     return state
 
 
