@@ -128,9 +128,10 @@ def evaluate_workdir(
 
 def _name_of(manifest: Path) -> str:
     """Of a manifest's evaluation: its folder's, and its own where that is no usual one."""
-    if manifest.is_dir() or manifest.stem == "manifest":
-        return manifest.name if manifest.is_dir() else manifest.parent.name
-    return f"{manifest.parent.name}-{manifest.stem}"
+    if manifest.is_dir():
+        return manifest.name
+    folder = manifest.parent.name
+    return folder if manifest.stem == "manifest" else f"{folder}-{manifest.stem}"
 
 
 def _parse_ratios(given: Sequence[str]) -> tuple[float, float]:
