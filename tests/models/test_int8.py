@@ -7,8 +7,8 @@ import pytest
 from flax.traverse_util import flatten_dict
 from tiny_models import draw, make_batch, make_recognizer, shapes
 
-from jasr.experiment.warm_start import logical_axes
 from jasr.models.int8 import Int8, dequantized, kept_in, quantized, read_axes
+from jasr.training.state import logical_axes
 
 BATCH = make_batch([64, 40], [3, 2])
 
