@@ -1,10 +1,15 @@
 """The one metrics writer: JSON lines always, TensorBoard beside them."""
 
+import contextlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
+# Its SummaryWriter writes in a thread, and waits for it for ever once the disk is full.
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 from jasr.errors import UserError
 from jasr.files import write_whole
@@ -18,27 +23,46 @@ class MetricsWriter:
     """
 
     def __init__(self, workdir: Path, *, start_step: int):
-        path = workdir / "metrics.jsonl"
-        _drop_after(path, start_step)
-        self._file = path.open("a")
-        self._tensorboard = SummaryWriter(str(workdir / "tensorboard"), purge_step=start_step + 1)
+        self._path = workdir / "metrics.jsonl"
+        _drop_after(self._path, start_step)
+        folder = workdir / "tensorboard"
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._named_failures():
+            self._file = self._path.open("a")
+            self._events = EventsWriter(str(folder / "events"), f".{start_step}")
+            # What a killed run has said of later steps is not shown.
+            start = SessionLog(status=SessionLog.START)
+            self._events.write_event(
+                Event(step=start_step + 1, wall_time=time.time(), session_log=start)
+            )
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes one line, {"step": step, NAME: value, ...}."""
-        try:
+        """Writes one line, {"step": step, NAME: value, ...}; UserError where the disk refuses."""
+        with self._named_failures():
             self._file.write(json.dumps({"step": step, **values}) + "\n")
             self._file.flush()
-        except OSError as error:
-            raise UserError(
-                f"cannot write {self._file.name}: {error.strerror}; make room and run the same "
-                f"command again, which goes on from the last checkpoint"
-            ) from error
-        for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
+            shown = [
+                Summary.Value(tag=name, simple_value=float(value)) for name, value in values.items()
+            ]
+            summary = Summary(value=shown)
+            self._events.write_event(Event(step=step, wall_time=time.time(), summary=summary))
+            self._events.flush()
 
     def close(self) -> None:
-        self._file.close()
-        self._tensorboard.close()
+        # What could not be written once cannot be at the end either.
+        with contextlib.suppress(OSError):
+            self._file.close()
+            self._events.close()
+
+    @contextlib.contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"cannot write {self._path} and what TensorBoard shows: {error.strerror}; make "
+                f"room and run the same command again, which goes on from the last checkpoint"
+            ) from error
 
 
 class NoMetrics:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from jasr.corpora.manifest import ManifestSource
 from jasr.corpora.manifest_file import ManifestCorpus, find_manifest, read_manifest
+from jasr.corpora.source import NoOptions
 from jasr.errors import UserError
 
 
@@ -109,6 +111,13 @@ def test_a_fingerprint_is_of_all_that_is_said_of_the_recordings(make_manifest, c
     other = make_manifest({"train": 2}, name="other", **{"mood": "glad", **column})
     prints = [ManifestCorpus(folder, 16000).fingerprint for folder in (one, same, other)]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_name_that_is_no_file_s_is_a_problem_of_the_corpus(tmp_path):
+    manifest = write(tmp_path / "manifest.jsonl", json.dumps({"id": "a", "audio": "n" * 300}))
+    assert ManifestSource(manifest, NoOptions()).fingerprint()
+    (problem,) = ManifestCorpus(manifest, 16000).problems
+    assert problem.id == "a"
 
 
 def test_pickles_as_a_place(make_manifest):

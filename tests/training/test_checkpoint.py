@@ -1,7 +1,6 @@
 """Checkpoints: what is kept, what is refused, and what a full disk leaves behind."""
 
 import os
-import subprocess
 
 import jax
 import numpy as np
@@ -123,20 +122,6 @@ def test_another_model_s_checkpoint_lists_what_differs(training, state, tmp_path
     assert "params/ctc_head/kernel: (16, 12) in the checkpoint, (16, 99) in the model" in message
     assert "params/ctc_head/bias: (12,) in the checkpoint, absent in the model" in message
     checkpoints.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of half a megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a small file system needs to be root")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(training, state, small_disk):
