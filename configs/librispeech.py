@@ -11,7 +11,7 @@ train-clean-100 alone), smoke (a minute on two cores).
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, parse_argument
+from configs.defaults import get_defaults, make_smoke, one_of, parse_argument
 from configs.models import add_decoder, ctc_conformer, ctc_transformer, whisper_transformer
 from jasr.errors import UserError
 
@@ -21,8 +21,8 @@ SIZES = {"large": (17, 512, 8), "xlarge": (24, 1024, 16), "huge": (40, 1280, 20)
 
 def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ("conformer", *SIZES, "whisper_large", "clean100", "smoke"))
-    sizes = [word for word in (*SIZES, "whisper_large") if word in words]
-    if len(sizes) > 1 or {"conformer", "whisper_large"} <= words:
+    size = one_of(words, (*SIZES, "whisper_large"), "")
+    if {"conformer", "whisper_large"} <= words:
         raise UserError(f"config argument {arg!r} names more than one model: give one size")
     config = get_defaults()
     config.corpus.kind = "librispeech"
@@ -33,7 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.splits.validation = "dev-clean"
     config.text.update({"tokenizer": "unigram", "vocab_size": 5000})
     encoder = ctc_conformer if "conformer" in words else ctc_transformer
-    num_layers, embed_dim, num_heads = SIZES.get(sizes[0] if sizes else "", (16, 256, 4))
+    num_layers, embed_dim, num_heads = SIZES.get(size, (16, 256, 4))
     config.model = encoder(num_layers=num_layers, embed_dim=embed_dim, num_heads=num_heads)
     add_decoder(config.model, num_layers=6)
     config.model.dtype = "bfloat16"

@@ -47,9 +47,7 @@ class JoinedCorpus(Corpus):
             passes = part.passes_of(indices[rows] - self._starts[number])
             if passes is not None:
                 own[rows], are_said = passes, True
-        if self._passes is None and not are_said:
-            return self.mixed(None, numbers)
-        return self.mixed(own, numbers)
+        return self.mixed(own if are_said else None, numbers)
 
     def mixed(
         self, own: Float[np.ndarray, " some"] | None, numbers: Int[np.ndarray, " some"]

@@ -61,6 +61,8 @@ def readable(recognition: Recognition, corpus: Corpus, *, least: int = 0) -> Cor
     least: how many tokens the label has to have.
     """
     targets, most = build_targets(recognition.meta), most_tokens(recognition.meta.config["model"])
+    if most is None and not least:
+        return corpus
 
     def fits(utterance: Utterance) -> bool:
         try:

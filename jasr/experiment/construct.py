@@ -8,11 +8,7 @@ from typing import Any
 
 from jasr.errors import UserError, nearest
 
-# What may stand for it: a whole number is a fine float.
-OF_KIND: dict[Any, tuple[type, ...]] = {
-    **{kind: (kind,) for kind in (int, bool, str)},
-    float: (int, float),
-}
+SCALARS = (int, float, bool, str)
 
 
 def construct(cls: Any, section: Mapping[str, Any], where: str, **given: Any) -> Any:
@@ -67,23 +63,25 @@ def _check_type(value: Any, hint: Any, where: str) -> None:
         return
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     choices = typing.get_args(hint) if is_union else (hint,)
-    if not all(choice in (int, float, bool, str, type(None)) for choice in choices):
+    if not all(choice in (*SCALARS, type(None)) for choice in choices):
         return
-    # A whole number is a fine float, but True is no number.
-    fits = any(
-        isinstance(value, choice) and (choice is bool or not isinstance(value, bool))
-        for choice in choices
-    ) or (float in choices and type(value) is int)
-    if not fits:
+    if not any(_is(value, choice) for choice in choices):
         expected = " or ".join("nothing" if c is type(None) else c.__name__ for c in choices)
         raise UserError(f"{where} is {value!r}, but it must be {expected}")
 
 
 def _check_parts(value: Any, hint: Any, where: str) -> None:
-    if hint not in OF_KIND:
+    if hint not in SCALARS:
         return
-    if not isinstance(value, tuple) or not all(isinstance(part, OF_KIND[hint]) for part in value):
+    if not isinstance(value, tuple) or not all(_is(part, hint) for part in value):
         raise UserError(f"{where} is {value!r}, but it must be a tuple of {hint.__name__}")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """A whole number is a fine float, but True is no number."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) or (kind is float and isinstance(value, int))
 
 
 def _title(cls: Any) -> str:

@@ -85,8 +85,6 @@ def _of_every_task(
                 f"config.tasks.{part.task}: no utterance of the split {split!r} has a label for it"
                 f"{_columns_of(part.whole)}"
             )
-    if len({part.sample_rate for part in parts}) > 1:
-        raise UserError("config.tasks: all corpora must have one sample_rate")
     return parts
 
 
