@@ -6,9 +6,10 @@
 Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, once more with what that hears
 in the recordings of the other transcripts (--rounds times, for the objectives of --again), and
 trains from scratch on the same transcripts with the same compute: as many seconds of audio as
-pretraining and all fine-tunings saw together. Prints a table of the test split's error rates; each
-run's best checkpoint on validation is scored. --corpus=spoken does it on the embedded corpus, which
-needs no --source.
+pretraining and all fine-tunings saw together. Prints a table of the test split's error rates, by
+the likeliest characters, and held to the words of the transcripts that were learned from, as the
+recogniser is that labels. Each run's best checkpoint on validation is scored. --corpus=spoken does
+it on the embedded corpus, which needs no --source.
 """
 
 import itertools
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-from benchmarks.runs import DATA, Run, carry_out, last_figure, scores
+from benchmarks.runs import DATA, TEST, Run, carry_out, last_figure, scores
 from benchmarks.tables import markdown, spread
 from configs import finetune, pretrain
 
@@ -50,6 +51,8 @@ def fine_tuning(start: Run, percent: str, seed: str, corpus: str) -> Run:
         f"configs/finetune.py:{_argument(percent, corpus)}",
         (f"--config.seed={seed}", "--config.init.workdir={runs}/" + start.name),
         after=(start.name,),
+        first=(_write_words(percent, corpus),),
+        scores=_scores(percent, corpus),
     )
 
 
@@ -67,7 +70,13 @@ def self_training(
             f"--config.labels.path={heard}",
         ),
         after=(before.name,),
-        first=(("launch.label", DATA, "--workdir={runs}/" + before.name, f"--output={heard}"),),
+        first=(
+            (
+                *("launch.label", DATA, "--workdir={runs}/" + before.name, f"--output={heard}"),
+                _of_words(percent, corpus),
+            ),
+        ),
+        scores=_scores(percent, corpus),
     )
 
 
@@ -81,7 +90,26 @@ def from_scratch(percent: str, seed: str, corpus: str) -> Run:
         f"{corpus}-scratch-{seed}-{percent}",
         f"configs/finetune.py:{_argument(percent, corpus)},scratch",
         (f"--config.seed={seed}", f"--config.train.num_steps={steps}"),
+        first=(_write_words(percent, corpus),),
+        scores=_scores(percent, corpus),
     )
+
+
+def _write_words(percent: str, corpus: str) -> tuple[str, ...]:
+    return ("launch.words", DATA, f"--output={_words(percent, corpus)}")
+
+
+def _scores(percent: str, corpus: str) -> tuple[tuple[str, ...], ...]:
+    return (TEST, (*TEST, _of_words(percent, corpus)))
+
+
+def _of_words(percent: str, corpus: str) -> str:
+    return f"--decoding=ctc_beam:lexicon={_words(percent, corpus)}"
+
+
+def _words(percent: str, corpus: str) -> str:
+    """Those of the transcripts that are learned from."""
+    return "{runs}/" + f"{corpus}-{percent}.words.txt"
 
 
 def _argument(word: str, corpus: str) -> str:
@@ -119,14 +147,15 @@ def table(runs: Path) -> str:
             rows[f"{start}, self-training {turn}"] = ["-", *_errors(runs, names, f"-again-{turn}")]
     header = ["start", "probe, characters"]
     for percent in FLAGS.percent:
-        header += [f"{percent} %: words", "characters"]
+        header += [f"{percent} %: words", "characters", "words, of a lexicon"]
     return markdown(header, rows)
 
 
 def _errors(runs: Path, names: list[str], suffix: str) -> Iterator[str]:
     for percent in FLAGS.percent:
-        scored = [scores(runs, f"{name}-{percent}{suffix}") or {} for name in names]
-        yield from (spread([one.get(figure) for one in scored]) for figure in ("wer", "cer"))
+        for split, figure in (("test", "wer"), ("test", "cer"), ("test-ctc_beam", "wer")):
+            scored = [scores(runs, f"{name}-{percent}{suffix}", split) or {} for name in names]
+            yield spread([one.get(figure) for one in scored])
 
 
 def main(_) -> None:

@@ -4,10 +4,12 @@
                               --workdir=runs/fine
     python -m launch.evaluate --workdir=runs/fine --split=test
 
-And once more, of what that one hears in the recordings whose transcripts it was not given:
+And once more, of what that one hears in the recordings whose transcripts it was not given, held to
+the words of those it was:
 
+    python -m launch.words    --config=configs/finetune.py:10 --output=runs/words.txt
     python -m launch.label    --config=configs/finetune.py:10,self_training --workdir=runs/fine \\
-                              --output=runs/heard.jsonl
+                              --decoding=ctc_beam:lexicon=runs/words.txt --output=runs/heard.jsonl
     python -m launch.train    --config=configs/finetune.py:10,self_training \\
                               --config.labels.path=runs/heard.jsonl \\
                               --config.init.workdir=runs/bestrq --workdir=runs/finer
@@ -49,7 +51,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "left to hear; give 1 or 10"
             )
         config.splits.untranscribed = f"train[{percent}%:]"
-        # The surer half of what the recogniser of a tenth hears.
+        # The surer half or so of what it hears.
         config.labels.min_confidence = 0.75
     config.train.num_steps = 2000
     if "waveform" in words:

@@ -21,7 +21,7 @@ def ctc_greedy(logits: Padded, *, blank_id: int) -> Hypotheses:
 
     before_BT = jnp.pad(path_BT[:, :-1], ((0, 0), (1, 0)), constant_values=blank_id)
     starts_unit_BT = logits.mask & (path_BT != blank_id) & (path_BT != before_BT)
-    tokens_BT, mask_BT = _pack_left(path_BT, starts_unit_BT)
+    tokens_BT, mask_BT = pack_left(path_BT, starts_unit_BT)
     return Hypotheses(
         tokens=tokens_BT[:, None],
         mask=mask_BT[:, None],
@@ -29,7 +29,7 @@ def ctc_greedy(logits: Padded, *, blank_id: int) -> Hypotheses:
     )
 
 
-def _pack_left(values_BT: jax.Array, keep_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
+def pack_left(values_BT: jax.Array, keep_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The kept values of each row moved to its front, zeros behind them, and their mask."""
     num_frames = values_BT.shape[1]
     place_BT = jnp.where(keep_BT, jnp.cumsum(keep_BT, axis=1) - 1, num_frames)

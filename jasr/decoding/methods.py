@@ -4,7 +4,7 @@ A method is called as `method(model, variables, batch)`, where `model` has the m
 recogniser that it needs:
 
     encode(batch: Batch) -> encoded                                all
-    ctc_logits(encoded) -> Padded                                  CTCGreedy
+    ctc_logits(encoded) -> Padded                                  CTC
     start_cache(encoded, beam_size=, max_tokens=) -> cache         attention
     decode_step(tokens_BK, cache) -> (logits_BKV, cache)           attention
 
@@ -23,12 +23,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jasr.decoding.beam_search import beam_search, length_divisor
+from jasr.decoding.ctc_beam import ctc_beam
 from jasr.decoding.ctc_greedy import ctc_greedy
 from jasr.decoding.greedy_search import greedy_search
 from jasr.decoding.hypotheses import Hypotheses, Hypothesis
+from jasr.decoding.lexicon import Lexicon
 from jasr.decoding.phrase_rule import PhraseRule
 from jasr.errors import UserError
-from jasr.types import Batch
+from jasr.types import Batch, Padded
 
 compiled = partial(jax.jit, static_argnames=("self", "model"))
 
@@ -48,9 +50,50 @@ class CTCGreedy:
 
     @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
-        encoded = model.apply(variables, batch, method="encode")
-        logits: Any = model.apply(variables, encoded, method="ctc_logits")
-        return ctc_greedy(logits, blank_id=self.blank_id)
+        return ctc_greedy(_ctc_logits(model, variables, batch), blank_id=self.blank_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTCBeam:
+    """Prefix beam search with the CTC head.
+
+    beam_size:      prefixes followed at once.
+    num_hypotheses: how many are wanted, at most `beam_size`.
+    lexicon:        the words that may be written; None for any.
+    """
+
+    blank_id: int = 0
+    beam_size: int = 16
+    num_hypotheses: int = 1
+    lexicon: Lexicon | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(self, 1, "num_hypotheses")
+        _at_least(self, self.num_hypotheses, "beam_size")
+
+    @property
+    def name(self) -> str:
+        words = [f"lexicon of {self.lexicon.num_words} words"] if self.lexicon else []
+        return _name("ctc-beam", str(self.beam_size), *words)
+
+    def confidence(self, found: Hypothesis) -> float:
+        return _per_token(found.score, found)
+
+    @compiled
+    def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
+        return ctc_beam(
+            _ctc_logits(model, variables, batch),
+            blank_id=self.blank_id,
+            beam_size=self.beam_size,
+            num_hypotheses=self.num_hypotheses,
+            lexicon=self.lexicon,
+        )
+
+
+def _ctc_logits(model: nn.Module, variables: Any, batch: Batch) -> Padded:
+    encoded = model.apply(variables, batch, method="encode")
+    logits: Any = model.apply(variables, encoded, method="ctc_logits")
+    return logits
 
 
 @dataclass(frozen=True, kw_only=True)

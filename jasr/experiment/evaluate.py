@@ -49,7 +49,8 @@ def evaluate_workdir(
     split:      of the corpus it was trained on; manifest: recordings to score instead.
     checkpoint: "best", "last" or a step.
     data_dir:   where that corpus lies now, if not where training found it.
-    decoding:   NAME[:KEY=VALUE,...], instead of config.decoding.
+    decoding:   NAME[:KEY=VALUE,...], instead of config.decoding; the folder is then called by NAME
+                too.
     heard:      for a model that reads transcripts: those that a recogniser wrote.
     noise_db:   lowest and highest signal-to-noise ratio of noise to put over the recordings, in dB.
     weights:    "float32", or "int8" for what is left of them in eight bits.
@@ -68,6 +69,8 @@ def evaluate_workdir(
         snr_db = _parse_ratios(noise_db)
         name = f"{name}-noise-{snr_db[0]:g}-{snr_db[1]:g}db"
     params = with_weights(recognition, params, weights)
+    if decoding is not None:
+        name = f"{name}-{decoding.partition(':')[0]}"
     name = name if weights == "float32" else f"{name}-{weights}"
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index(), anew=True)

@@ -10,7 +10,8 @@ from flax import linen as nn
 
 from jasr.corpora.corpus import Corpus
 from jasr.decoding.hypotheses import Hypothesis
-from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
+from jasr.decoding.lexicon import Lexicon
+from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCBeam, CTCGreedy
 from jasr.errors import UserError
 from jasr.evaluation.recognition import recognize
 from jasr.experiment.clusters import predicted_clusters
@@ -18,6 +19,7 @@ from jasr.experiment.construct import construct_named
 from jasr.experiment.data import build_targets, empty_batch, eval_plan
 from jasr.experiment.model import build_model, build_recognizer, most_tokens
 from jasr.experiment.tasks import tasks_of
+from jasr.experiment.words import read_lexicon
 from jasr.experiment.workdir import Meta
 from jasr.models.adversarial.adversarial_speech import AdversarialSpeech
 from jasr.models.int8 import dequantized
@@ -30,6 +32,7 @@ from jasr.types import Batch
 
 METHODS = {
     "ctc_greedy": CTCGreedy,
+    "ctc_beam": CTCBeam,
     "attention_greedy": AttentionGreedy,
     "attention_beam": AttentionBeam,
 }
@@ -39,14 +42,18 @@ def build_decoding(config: Mapping[str, Any], meta: Meta, where: str = "config.d
     """The search of a section, told the model's token ids and sample rate.
 
     where: the section's place in the config.
+    Of "ctc_beam", `lexicon` is a text file, whose words alone are written; "" for any.
     Raises UserError for a search that needs a head the model lacks.
     """
     tokenizer, model = meta.tokenizer, meta.config["model"]
     assert tokenizer is not None, "the recogniser was built with one"
-    if config["name"] == "ctc_greedy":
+    if config["name"] in ("ctc_greedy", "ctc_beam"):
         if not model.get("ctc", True):
-            raise UserError(f"{where}.name 'ctc_greedy' needs a CTC head: config.model.ctc")
-        given = {"blank_id": tokenizer.blank_id}
+            raise UserError(f"{where}.name {config['name']!r} needs a CTC head: config.model.ctc")
+        given: dict[str, Any] = {"blank_id": tokenizer.blank_id}
+        if config["name"] == "ctc_beam":
+            given["lexicon"] = _lexicon(str(config.get("lexicon", "")), meta, tokenizer)
+            config = {key: value for key, value in config.items() if key != "lexicon"}
     else:
         if not model.get("decoder"):
             raise UserError(
@@ -62,6 +69,12 @@ def build_decoding(config: Mapping[str, Any], meta: Meta, where: str = "config.d
         if (most := most_tokens(model)) is not None:
             given["max_tokens"] = most
     return construct_named(METHODS, config, where, **given)
+
+
+def _lexicon(path: str, meta: Meta, tokenizer: Tokenizer) -> Lexicon | None:
+    if not path:
+        return None
+    return read_lexicon(path, tokenizer, meta.config["text"]["normalizer"])
 
 
 @dataclasses.dataclass(frozen=True)

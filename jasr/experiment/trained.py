@@ -102,13 +102,19 @@ def parse_decoding(text: str | None) -> dict[str, Any] | None:
     parsed: dict[str, Any] = {"name": name}
     for setting in filter(None, settings.split(",")):
         key, _, value = setting.partition("=")
-        try:
-            parsed[key] = float(value) if "." in value else int(value)
-        except ValueError:
+        if not value:
             raise UserError(
-                f"--decoding={text}: {setting!r} must be KEY=NUMBER, such as beam_size=8"
-            ) from None
+                f"--decoding={text}: {setting!r} must be KEY=VALUE, such as beam_size=8"
+            )
+        parsed[key] = _number_or_text(value)
     return parsed
+
+
+def _number_or_text(value: str) -> int | float | str:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
 
 
 def _placement(config: Mapping[str, Any]) -> Placement:

@@ -6,7 +6,7 @@ from flax import linen as nn
 from flax import struct
 from step_tables import transcripts
 
-from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCGreedy
+from jasr.decoding.methods import AttentionBeam, AttentionGreedy, CTCBeam, CTCGreedy
 from jasr.errors import UserError
 from jasr.types import Batch, Padded
 
@@ -75,6 +75,7 @@ def make_batch(waves, *, num_samples):
 ATTENTION = {"sample_rate": SAMPLE_RATE, "max_tokens_per_second": 20.0}
 METHODS = [
     CTCGreedy(),
+    CTCBeam(beam_size=4, num_hypotheses=2),
     AttentionGreedy(no_repeat_ngram=2, **ATTENTION),
     AttentionBeam(beam_size=3, num_hypotheses=2, **ATTENTION),
 ]
@@ -115,7 +116,7 @@ def test_one_compilation_per_shape(method, recognizer, waves):
 
 
 def test_rows_that_fill_the_batch_have_no_attention_hypothesis(recognizer, waves):
-    for method in METHODS[1:]:
+    for method in METHODS[2:]:
         found = method(*recognizer, make_batch(waves, num_samples=80))
         assert transcripts(found, 4) == []
         assert not np.any(found.mask[4])
@@ -143,7 +144,7 @@ def test_transcripts_are_bounded_by_the_recordings_seconds_and_by_the_models_pos
 
 
 def test_blank_and_start_are_never_written(recognizer, waves):
-    for method in METHODS[1:]:
+    for method in METHODS[2:]:
         found = method(*recognizer, make_batch(waves, num_samples=80))
         written = np.asarray(found.tokens)[np.asarray(found.mask)]
         assert not set(written.tolist()) & {0, 1, 2}
@@ -153,6 +154,7 @@ def test_blank_and_start_are_never_written(recognizer, waves):
     ("method", "name"),
     [
         (CTCGreedy(), "ctc-greedy"),
+        (CTCBeam(), "ctc-beam(16)"),
         (AttentionGreedy(), "attention-greedy"),
         (AttentionBeam(length_penalty=0.0), "attention-beam(4, length_penalty=0.0)"),
         (AttentionGreedy(no_repeat_ngram=3), "attention-greedy(no_repeat_ngram=3)"),
@@ -170,6 +172,7 @@ def test_name_tells_how_it_was_decoded(method, name):
 @pytest.mark.parametrize(
     ("kind", "fields", "wrong"),
     [
+        (CTCBeam, {"beam_size": 2, "num_hypotheses": 3}, "beam_size is 2; it must be at least 3"),
         (AttentionBeam, {"beam_size": 0}, "beam_size is 0; it must be at least 1"),
         (AttentionBeam, {"num_hypotheses": 5}, "beam_size is 4; it must be at least 5"),
         (AttentionBeam, {"length_penalty": -0.5}, "length_penalty is -0.5"),

@@ -121,6 +121,30 @@ def test_evaluation_needs_the_workdir_alone(trained):
     assert "<html" in (folder / "report.html").read_text()
 
 
+def test_a_search_is_held_to_the_words_of_a_text(trained, spoken, tmp_path):
+    words = tmp_path / "words.txt"
+    flags = (CONFIG, f"--data_dir={spoken}", f"--output={words}")
+    texts = [utterance.text for utterance in open_corpus(CORPUS, "train", spoken).utterances]
+    expected = {word.strip(".,") for text in texts for word in text.lower().split()}
+    assert f"{len(expected)} words of {len(texts)} recordings" in launch("words", *flags)
+    assert set(words.read_text().split()) == expected
+    words.write_text("Dog, dog!\ncat \u017c\u00f3\u0142\u0107")
+    evaluate = ("evaluate", f"--workdir={trained}", "--split=test")
+    printed = launch(*evaluate, f"--decoding=ctc_beam:beam_size=4,lexicon={words}")
+    assert "1 words of" in printed
+    assert "ctc-beam(4, lexicon of 2 words)" in printed
+    lines = (trained / "eval" / "test-ctc_beam" / "utterances.jsonl").read_text().splitlines()
+    written = {word for line in lines for word in json.loads(line)["hypothesis"].split()}
+    assert written <= {"dog", "cat"}
+    words.write_text("\u017c\u00f3\u0142\u0107")
+    none = refuse(*evaluate, f"--decoding=ctc_beam:lexicon={words}")
+    assert f"lexicon {words}: it has no word that the model's tokens can spell" in none
+    absent = refuse(*evaluate, f"--decoding=ctc_beam:lexicon={tmp_path}/absent.txt")
+    assert "absent.txt cannot be read: No such file or directory" in absent
+    wrong = refuse(*evaluate, "--decoding=ctc_beam:beam_size=wide")
+    assert "decoding.beam_size is 'wide', but it must be int" in wrong
+
+
 def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, tmp_path):
     corpus = open_corpus(CORPUS, "test", spoken)
     wave = corpus.read(0)
