@@ -1,11 +1,13 @@
 """What is recognised by a model that never saw a recording with its text, and what that is worth.
 
-    python -m launch.prepare --config=configs/gan.py
+    python -m launch.prepare --config=configs/pretrain.py:bestrq,spoken
+    python -m launch.prepare --config=configs/gan.py:cepstra
     python -m benchmarks.unpaired --runs=runs/unpaired --seeds=0,1,2
 
-Trains by configs/gan.py, fine-tunes on a hundredth of the recordings with their text, and trains on
-them from scratch. Prints the test split's error rates of units, and chance: that of other
-utterances' texts. --units=letters has it read letters instead of phonemes.
+Pretrains an encoder on recordings alone, trains by configs/gan.py, fine-tunes on a hundredth of the
+recordings with their text, and trains on them from scratch. Prints the test split's error rates of
+units, and chance: that of other utterances' texts. --units=letters has it read letters instead of
+phonemes.
 """
 
 from collections.abc import Iterator
@@ -29,11 +31,16 @@ flags.DEFINE_integer("num_steps", 5000, "Of each training without pairs.")
 
 def experiment() -> Iterator[Run]:
     for seed in FLAGS.seeds:
-        own, start = (f"--config.seed={seed}",), f"unpaired-{FLAGS.units}-{seed}"
+        encoder, start = f"spoken-bestrq-{seed}", f"unpaired-{FLAGS.units}-{seed}"
+        yield Run(
+            encoder, "configs/pretrain.py:bestrq,spoken", (f"--config.seed={seed}",), scores=()
+        )
+        own = (f"--config.seed={seed}", "--config.clusters.workdir={runs}/" + encoder)
         yield Run(
             start,
             _config(),
             (*own, f"--config.train.num_steps={FLAGS.num_steps}"),
+            after=(encoder,),
             # Its clusters depend on the seed.
             first=(("launch.prepare", DATA),),
         )

@@ -1,14 +1,18 @@
 """Learn to recognise from speech and text that do not belong together, by wav2vec-U's GAN.
 
-    python -m launch.prepare --config=configs/gan.py
-    python -m launch.train   --config=configs/gan.py --workdir=runs/gan
-    python -m launch.train   --config=configs/gan.py:finetune --workdir=runs/gan-fine \\
-                             --config.init.workdir=runs/gan
+    python -m launch.prepare --config=configs/pretrain.py:bestrq,spoken
+    python -m launch.train   --config=configs/pretrain.py:bestrq,spoken --workdir=runs/spoken
+    python -m launch.prepare --config=configs/gan.py --config.clusters.workdir=runs/spoken
+    python -m launch.train   --config=configs/gan.py --config.clusters.workdir=runs/spoken \\
+                             --workdir=runs/gan
+    python -m launch.train   --config=configs/gan.py:finetune --config.init.workdir=runs/gan \\
+                             --config.clusters.workdir=runs/spoken --workdir=runs/gan-fine
 
-It hears the first half of the embedded corpus and reads the phonemes of the other half: no
-recording is ever seen with its own text. Fine-tuned, its generator learns by CTC from the first
-hundredth of the recordings with their own text. Arguments: letters (instead of phonemes); finetune;
-scratch (with finetune: no parameter learned before); smoke (a minute on two cores).
+It hears the first half of the embedded corpus, as a layer of an encoder does that was pretrained on
+recordings alone, and reads the phonemes of the other half: no recording is ever seen with its own
+text. Fine-tuned, its generator learns by CTC from the first hundredth of the recordings with their
+own text. Arguments: letters (instead of phonemes); cepstra (instead of a layer); finetune; scratch
+(with finetune: no parameter learned before); smoke (with cepstra, a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +22,7 @@ from configs.defaults import get_defaults, parse_argument
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    words = parse_argument(arg, ("letters", "finetune", "scratch", "smoke"))
+    words = parse_argument(arg, ("letters", "cepstra", "finetune", "scratch", "smoke"))
     config = get_defaults()
     spoken = quickstart.get_config("ctc,smoke" if "smoke" in words else "ctc")
     config.corpus = spoken.corpus
@@ -30,15 +34,17 @@ def get_config(arg: str = "") -> ConfigDict:
         {
             "name": "adversarial_speech",
             "dtype": "float32",
-            # What the clusters' cepstra are made of, and how many frames to a segment's frame.
+            # What cepstra are made of, and how many frames to a segment's frame.
             "log_mel": spoken.model.log_mel,
-            "encoder": {"stem": "whisper"},
+            "encoder": {"stem": "conv2d_4x"},
             "keep_silence": 0.25,
             "generator": {"width": 5, "dropout": 0.1},
             "discriminator": {"dim": 256, "width": 6, "depth": 2},
         }
     )
-    config.clusters = ConfigDict({"num_clusters": 64, "by": "cepstra", "workdir": "", "layer": 0})
+    config.clusters = ConfigDict({"num_clusters": 64, "by": "layer", "workdir": "", "layer": 3})
+    if {"cepstra", "smoke"} & set(words):
+        config.clusters.update({"by": "cepstra", "layer": 0})
     # The same for a fine-tuning, which hears less.
     config.clusters.split = "train[:50%]"
     config.objective = ConfigDict(

@@ -8,6 +8,8 @@ import pytest
 from launching import launch, metrics, refuse
 from test_configs import some_of
 
+from configs import gan
+from jasr.corpora.catalogue import open_corpus
 from jasr.training.checkpoint import Checkpoints
 
 PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
@@ -298,3 +300,10 @@ def test_unpaired_speech_and_text_are_learned_from(tmp_path):
     assert re.search(r"unit error rate [\d.]+ % \[.*\] on \d+ units of 8 utterances", printed)
     summary = json.loads((tmp_path / "eval" / "validation" / "summary.json").read_text())
     assert summary["wer"] == pytest.approx(last["validation/unit_error_rate"])
+    # Units that were generated, of all that the text it reads has.
+    rows = (tmp_path / "eval" / "validation" / "utterances.jsonl").read_text().splitlines()
+    used = {unit for row in rows for unit in json.loads(row)["hypothesis"].split()}
+    config = gan.get_config("smoke")
+    whole = open_corpus(config.corpus, "train[50%:]", str(moved)).utterances
+    units = set("".join(utterance.text for utterance in whole)) - {" "}
+    assert last["validation/unit_usage"] == pytest.approx(len(used) / len(units))

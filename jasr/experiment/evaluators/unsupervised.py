@@ -29,7 +29,8 @@ class Unsupervised:
 
         def evaluate(state: TrainState) -> Figures:
             found, _ = recognition.recognize(run.params_of(state), run.corpus, run.report)
-            used = {unit for text in found if text is not UNREAD for unit in text.split()}
+            read = [recognition.normalize(text) for text in found if text is not UNREAD]
+            used = {unit for text in read for unit in text.split()}
             usage = len(used) / max(1, recognition.tokenizer.vocab_size - 4)
             figures = {"unit_usage": usage, "units_unused": 1 - usage}
             scores = score(run.corpus.utterances, found, recognition.normalize)
