@@ -36,7 +36,7 @@ def ctc_beam(
     logits: float [B, T, V], one row per encoder frame. The result holds up to T tokens; a score is
     the log-probability of the labelling, a lower bound of it where the beam left paths out.
     lexicon: the words that may be written; None for any sequence of units. Where no prefix ends
-    with a whole word, those that end within one are given without its beginning.
+    with a whole word, the likeliest is given without the beginning of its last.
 
     Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using
     bi-directional recurrent DNNs", algorithm 1, with words in place of a language model.
@@ -173,10 +173,11 @@ def _is_whole(prefixes: _Prefixes, blank_id: int, lexicon: Lexicon | None) -> ja
 
 
 def _scores(final: _Prefixes, blank_id: int, lexicon: Lexicon | None) -> jax.Array:
-    """Log-probabilities of the prefixes that are whole, or of all where none is."""
+    """Log-probabilities of the prefixes that are whole, or of the likeliest where none is."""
     scores_BK = final.total_BK()
     is_whole_BK = _is_whole(final, blank_id, lexicon) & (scores_BK > -jnp.inf)
-    counts_BK = is_whole_BK | ~jnp.any(is_whole_BK, axis=1, keepdims=True)
+    is_best_BK = jnp.arange(scores_BK.shape[1]) == jnp.argmax(scores_BK, axis=1, keepdims=True)
+    counts_BK = jnp.where(jnp.any(is_whole_BK, axis=1, keepdims=True), is_whole_BK, is_best_BK)
     return jnp.where(counts_BK, scores_BK, -jnp.inf)
 
 

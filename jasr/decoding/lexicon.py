@@ -4,7 +4,7 @@ start ──s──▶ . ──i──▶ . ──x──▶ (six) ──space�
                                                └─ where every word behind another begins
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,10 @@ def build_lexicon(words: Iterable[str], tokenizer: Tokenizer) -> tuple[Lexicon, 
     spelt, unspelt = _spell(words, tokenizer)
     if not spelt:
         raise UserError("it has no word that the model's tokens can spell")
-    gap, _ = spelt[0]
+    gap = _gap(spelt, tokenizer)
     children: list[dict[int, int]] = [{}]
-    ends = {_insert(children, (*gap, *tokens)) for _, tokens in spelt}
-    start = _insert(children, gap)
+    ends = {_insert(children, (*(gap or ()), *tokens)) for tokens in spelt.values()}
+    start = _insert(children, gap or ())
     if any(children[end].keys() & children[0].keys() for end in ends):
         raise UserError(
             "the model's tokens do not show where a word begins, so it cannot be held to words"
@@ -79,7 +79,7 @@ def build_lexicon(words: Iterable[str], tokenizer: Tokenizer) -> tuple[Lexicon, 
         for token, target in tokens.items()
     )
     follows = np.full(V, NOWHERE, np.int32)
-    for token, target in children[0].items():
+    for token, target in children[0].items() if gap is not None else ():
         follows[token] = target
     is_end = np.zeros(len(children), bool)
     is_end[[*ends]] = True
@@ -96,24 +96,33 @@ def build_lexicon(words: Iterable[str], tokenizer: Tokenizer) -> tuple[Lexicon, 
 
 def _spell(
     words: Iterable[str], tokenizer: Tokenizer
-) -> tuple[list[tuple[tuple[int, ...], tuple[int, ...]]], list[str]]:
-    """The tokens between two words, the same for all, and those of each word; the words left."""
-    spelt: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    unspelt = []
+) -> tuple[dict[str, tuple[int, ...]], list[str]]:
+    """The tokens of each word, and the words left."""
+    spelt, unspelt = {}, []
     for word in words:
         try:
-            alone, twice = tokenizer.encode(word), tokenizer.encode(f"{word} {word}")
+            spelt[word] = tuple(tokenizer.encode(word))
         except UnknownCharacters:
             unspelt.append(word)
-            continue
-        gap = tuple(twice[len(alone) : len(twice) - len(alone)])
-        if twice != [*alone, *gap, *alone] or (spelt and gap != spelt[0][0]):
+    return spelt, unspelt
+
+
+def _gap(spelt: Mapping[str, tuple[int, ...]], tokenizer: Tokenizer) -> tuple[int, ...] | None:
+    """The tokens between two words, the same for all; None where no text has two words."""
+    found = None
+    for word, alone in spelt.items():
+        try:
+            twice = tuple(tokenizer.encode(f"{word} {word}"))
+        except UnknownCharacters:
+            return None
+        gap = twice[len(alone) : len(twice) - len(alone)]
+        if twice != (*alone, *gap, *alone) or found not in (None, gap):
             raise UserError(
                 f"the model's tokens spell {word!r} by what stands before it, so it cannot be held "
                 f"to words"
             )
-        spelt.append((gap, tuple(alone)))
-    return spelt, unspelt
+        found = gap
+    return found
 
 
 def _insert(children: list[dict[int, int]], tokens: Sequence[int]) -> int:

@@ -49,8 +49,7 @@ def evaluate_workdir(
     split:      of the corpus it was trained on; manifest: recordings to score instead.
     checkpoint: "best", "last" or a step.
     data_dir:   where that corpus lies now, if not where training found it.
-    decoding:   NAME[:KEY=VALUE,...], instead of config.decoding; the folder is then called by NAME
-                too.
+    decoding:   NAME[:KEY=VALUE,...], instead of config.decoding; the folder's name tells it.
     heard:      for a model that reads transcripts: those that a recogniser wrote.
     noise_db:   lowest and highest signal-to-noise ratio of noise to put over the recordings, in dB.
     weights:    "float32", or "int8" for what is left of them in eight bits.
@@ -70,7 +69,7 @@ def evaluate_workdir(
         name = f"{name}-noise-{snr_db[0]:g}-{snr_db[1]:g}db"
     params = with_weights(recognition, params, weights)
     if decoding is not None:
-        name = f"{name}-{decoding.partition(':')[0]}"
+        name = f"{name}-{_slug(decoding)}"
     name = name if weights == "float32" else f"{name}-{weights}"
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index(), anew=True)
@@ -135,6 +134,13 @@ def _name_of(manifest: Path) -> str:
         return manifest.name
     folder = manifest.parent.name
     return folder if manifest.stem == "manifest" else f"{folder}-{manifest.stem}"
+
+
+def _slug(decoding: str) -> str:
+    """ "ctc_beam:beam_size=8,lexicon=my/words.txt" -> "ctc_beam-beam_size=8-lexicon=words.txt" """
+    name, _, settings = decoding.partition(":")
+    pairs = [setting.partition("=") for setting in settings.split(",") if setting]
+    return "-".join([name, *(f"{key}={Path(value).name}" for key, _, value in pairs)])
 
 
 def _parse_ratios(given: Sequence[str]) -> tuple[float, float]:

@@ -54,7 +54,7 @@ class Vocabulary(Protocol):
     @property
     def start_id(self) -> int: ...
 
-    def encode(self, text: str) -> list[int]: ...
+    def names(self) -> list[str]: ...
 
 
 def build_model(
@@ -233,11 +233,10 @@ def _adversarial_speech(
     if clusters is None:
         raise UserError("config.model.name 'adversarial_speech' needs config.clusters")
     assert vocabulary is not None, "text has a tokenizer"
-    silence = vocabulary.encode("a b")
-    if len(silence) != 3:
+    if " " not in vocabulary.names():
         raise UserError(
-            "config.model.name 'adversarial_speech' generates characters: set "
-            "config.text.tokenizer to character"
+            "config.model.name 'adversarial_speech' generates characters, the space as silence: "
+            "set config.text.tokenizer to character, for texts of several words"
         )
     generator = construct(
         Generator,
@@ -255,5 +254,5 @@ def _adversarial_speech(
         discriminator=construct(
             Discriminator, config["discriminator"], "config.model.discriminator"
         ),
-        silence_id=silence[1],
+        silence_id=vocabulary.names().index(" "),
     )

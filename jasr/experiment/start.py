@@ -147,12 +147,23 @@ def warm_parameters(folder: Path, meta: Meta, step: TrainingStep, state: TrainSt
     with _other_training(init) as other:
         there = Meta.from_dict(other.read_meta(other.find(init["checkpoint"])))
         must_hear_alike(init["workdir"], there.config, meta.config)
+        _must_hear_the_same_segments(init["workdir"], there, meta)
         rows = SharedRows.between(there, meta, step.axes)
         start = construct(WarmStart, init, "config.init", rows=rows)
         started, listing = start.parameters(other, state.params)
     if hosts.is_first():
         write_whole(folder / INIT, json.dumps(dataclasses.asdict(listing), indent=2) + "\n")
     return started
+
+
+def _must_hear_the_same_segments(workdir: str, there: Meta, here: Meta) -> None:
+    """What generates units of clustered frames knows nothing of other clusters."""
+    names = {meta.config["model"]["name"] for meta in (there, here)}
+    if names == {"adversarial_speech"} and there.clusters != here.clusters:
+        raise UserError(
+            f"config.init.workdir {workdir} hears other clusters (config.clusters) than this "
+            f"training: give those it had"
+        )
 
 
 def _other_training(init: Mapping[str, Any]) -> contextlib.closing[Checkpoints]:

@@ -38,11 +38,21 @@ def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
     if not parts:
         raise UserError("config.splits.train and .untranscribed are empty: give one of them")
     corpus = parts[0] if len(parts) == 1 else JoinedCorpus(parts)
-    if other := config["unpaired_text"]:
-        chosen = construct(UnpairedText, other, "config.unpaired_text")
-        text = open_corpus(chosen.corpus, chosen.split, data_dir)
-        corpus = UnpairedCorpus(corpus, text, config["seed"])
+    if config["unpaired_text"]:
+        corpus = UnpairedCorpus(corpus, _unpaired_text(config, data_dir), config["seed"])
     return corpus
+
+
+def unpaired_lines(config: Mapping[str, Any], data_dir: str | None) -> list[str]:
+    """The texts of config.unpaired_text; none where there is no such section."""
+    if not config["unpaired_text"]:
+        return []
+    return [utterance.text or "" for utterance in _unpaired_text(config, data_dir).utterances]
+
+
+def _unpaired_text(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
+    chosen = construct(UnpairedText, config["unpaired_text"], "config.unpaired_text")
+    return open_corpus(chosen.corpus, chosen.split, data_dir)
 
 
 def _untranscribed(config: Mapping[str, Any], split: str, data_dir: str | None) -> Corpus:

@@ -141,7 +141,8 @@ def _first_state(
         nonfinite=jnp.zeros((), jnp.int32),
         seed=seed,
         params=optax.tree.cast_like(params, abstract.params),
-        opt_state=optimizer.init(params),
+        # Of whatever another training kept them in.
+        opt_state=optimizer.init(optax.tree.cast(params, jnp.float32)),
         balance=balance,
     )
 

@@ -82,6 +82,9 @@ def test_where_the_last_word_has_not_ended_those_before_it_are_given():
     lexicon, _ = build_lexicon(["bab"], TOKENIZER)
     path = TOKENIZER.encode("bab ba")
     logits = 50.0 * np.eye(TOKENIZER.vocab_size)[path][None]
+    found = search(logits, [6], beam_size=3, num_hypotheses=2, lexicon=lexicon)
+    # Of the others, "bab" itself is one: it is whole, if hardly likely.
+    assert {TOKENIZER.decode(tokens) for _, tokens in transcripts(found, 0)} == {"bab"}
     [(_, tokens)] = transcripts(search(logits, [6], beam_size=1, lexicon=lexicon), 0)
     assert TOKENIZER.decode(tokens) == "bab"
 
@@ -104,6 +107,15 @@ def test_a_silent_row_has_the_empty_text():
     logits = np.random.default_rng(0).normal(size=(2, 5, 4))
     found = search(logits, [5, 0], beam_size=3, num_hypotheses=3)
     assert transcripts(found, 1) == [(0.0, ())]
+
+
+def test_where_texts_are_single_words_so_is_what_is_found():
+    tokenizer = train_tokenizer("character", ["yes", "no"], vocab_size=0)
+    lexicon, _ = build_lexicon(["yes", "no"], tokenizer)
+    path = [*tokenizer.encode("yes"), 0, *tokenizer.encode("no")]
+    logits = 9.0 * np.eye(tokenizer.vocab_size)[path][None]
+    [(_, tokens)] = transcripts(search(logits, [6], beam_size=8, lexicon=lexicon), 0)
+    assert tokenizer.decode(tokens) in ("yes", "no")
 
 
 def test_words_that_the_tokens_cannot_spell_are_told():

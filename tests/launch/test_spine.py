@@ -133,7 +133,8 @@ def test_a_search_is_held_to_the_words_of_a_text(trained, spoken, tmp_path):
     printed = launch(*evaluate, f"--decoding=ctc_beam:beam_size=4,lexicon={words}")
     assert "1 words of" in printed
     assert "ctc-beam(4, lexicon of 2 words)" in printed
-    lines = (trained / "eval" / "test-ctc_beam" / "utterances.jsonl").read_text().splitlines()
+    folder = trained / "eval" / "test-ctc_beam-beam_size=4-lexicon=words.txt"
+    lines = (folder / "utterances.jsonl").read_text().splitlines()
     written = {word for line in lines for word in json.loads(line)["hypothesis"].split()}
     assert written <= {"dog", "cat"}
     words.write_text("\u017c\u00f3\u0142\u0107")

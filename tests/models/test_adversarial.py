@@ -76,9 +76,10 @@ def test_runs_become_their_means():
         assert not np.any(pooled.values[row, len(means) :])
 
 
+@pytest.mark.parametrize("ends", [True, False])
 @pytest.mark.parametrize(("keep", "kept"), [(0.0, 0), (1.0, 2)])
-def test_text_is_as_it_would_be_spoken(keep, kept):
-    model = make_model(keep_silence=keep)
+def test_text_is_as_it_would_be_spoken(keep, kept, ends):
+    model = make_model(keep_silence=keep, silent_ends=ends)
     text = jnp.array([[5, 6, SILENCE, 7, SILENCE, 8, 0, 0], [9, 0, 0, 0, 0, 0, 0, 0]])
     mask = jnp.arange(8) < jnp.array([6, 1])[:, None]
     keys = jax.random.split(jax.random.key(0), 2)
@@ -88,7 +89,8 @@ def test_text_is_as_it_would_be_spoken(keep, kept):
         for row, real in zip(spoken.values, spoken.mask, strict=True)
     ]
     inside = [5, 6, SILENCE, 7, SILENCE, 8] if kept else [5, 6, 7, 8]
-    assert units == [[SILENCE, *inside, SILENCE], [SILENCE, 9, SILENCE]]
+    around = [SILENCE] if ends else []
+    assert units == [[*around, *inside, *around], [*around, 9, *around]]
 
 
 OBJECTIVES = {
@@ -116,16 +118,16 @@ def test_the_penalty_is_the_slope_of_the_score(variables, batch):
     drawn = nn.unbox(model.init(jax.random.key(0), batch, train=False))["params"]
     given = variables | {"params": {**variables["params"], "discriminator": drawn["discriminator"]}}
     outputs = outputs_of(given, batch, model)
-    kernel = np.asarray(drawn["discriminator"]["score"]["kernel"])
+    kernel_V = np.asarray(drawn["discriminator"]["score"]["kernel"])[0, :, 0]
     generated, text = np.asarray(outputs["generated"].mask), np.asarray(batch.targets["text"].mask)
     for row in range(2):
-        # The mean over n places has n slopes of kernel / n: their norm is |kernel| / sqrt(n).
+        # The mean over n places has n slopes of kernel / n: a unit's norm is |kernel| / sqrt(n).
         real = text[row].sum() - np.sum(
             np.asarray(batch.targets["text"].values)[row][text[row]] == SILENCE
         )
         lengths = [real + 2 + dropped for dropped in range(3)]
         expected = [
-            (np.linalg.norm(kernel) / np.sqrt(min(n, generated[row].sum())) - 1) ** 2
+            np.sum((np.abs(kernel_V) / np.sqrt(min(n, generated[row].sum())) - 1) ** 2)
             for n in lengths
         ]
         found = float(outputs["gradient_penalty"].values[row, 0])
