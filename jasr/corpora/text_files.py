@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from jasr.corpora.corpus import Corpus, NotPrepared, Problem, Utterance, find_split
 from jasr.errors import UserError
+from jasr.files import read_lines
 
 CHARACTERS_PER_SECOND = 15
 # Of files that are no split's own, every so many-th block of lines goes to validation and to test.
@@ -84,15 +85,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read(file: Path) -> list[tuple[str, str]]:
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 at byte {error.start}: convert it first") from error
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
     return [
         (f"{file.stem}-{number}", line.strip())
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(read_lines(file), 1)
         if line.strip()
     ]
 

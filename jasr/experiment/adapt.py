@@ -19,6 +19,9 @@ from jasr.sharding.placement import Placement
 from jasr.training.checkpoint import open_checkpoints
 from jasr.training.state import abstract_params, initializer, logical_axes
 
+# Others read more than parameters: clusters, averages, the step.
+MODELS = ("recognizer", "language_model", "masked_text")
+
 
 @dataclasses.dataclass(frozen=True)
 class LowRank:
@@ -46,6 +49,11 @@ def adapt(
     """
     init = meta.config["init"]
     chosen = construct(LowRank, meta.config["lora"], "config.lora")
+    if meta.config["model"]["name"] not in MODELS:
+        raise UserError(
+            f"config.lora changes models of {', '.join(MODELS)}, and config.model.name is "
+            f"{meta.config['model']['name']!r}: train it whole (config.lora = {{}})"
+        )
     if not init["workdir"]:
         raise UserError("config.lora changes the parameters that config.init.workdir has: give it")
     first = empty_batch(

@@ -73,7 +73,7 @@ def test_a_path_that_is_no_text_is_refused(path, said, tmp_path):
 
 def test_what_is_not_utf_8_is_named(tmp_path):
     (tmp_path / "train.txt").write_bytes(b"fine\nna\xefve\n")
-    with pytest.raises(UserError, match=r"train.txt is not UTF-8 at byte 7"):
+    with pytest.raises(UserError, match=r"train.txt is not UTF-8 text \(byte 7\)"):
         texts(open_corpus(config(tmp_path), "train", None))
 
 

@@ -307,3 +307,18 @@ def test_unpaired_speech_and_text_are_learned_from(tmp_path):
     whole = open_corpus(config.corpus, "train[50%:]", str(moved)).utterances
     units = set("".join(utterance.text for utterance in whole)) - {" "}
     assert last["validation/unit_usage"] == pytest.approx(len(used) / len(units))
+
+
+def test_what_reads_more_than_parameters_takes_no_low_rank_changes(packs, hubert, tmp_path):
+    module = tmp_path / "changed.py"
+    module.write_text(
+        "from ml_collections import ConfigDict\n"
+        "from configs import pretrain\n"
+        "def get_config():\n"
+        "    config = pretrain.get_config('hubert,smoke')\n"
+        "    config.lora = ConfigDict({'parameters': ('query/kernel',)})\n"
+        "    return config\n"
+    )
+    flags = flags_of(packs, module, f"--config.init.workdir={hubert}", f"--workdir={tmp_path}")
+    said = refuse("train", *flags, "--config.clusters.num_clusters=8")
+    assert "config.model.name is 'masked_speech': train it whole" in said

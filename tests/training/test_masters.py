@@ -9,6 +9,7 @@ from tiny_training import Training, noise_batch
 
 from jasr.errors import UserError
 from jasr.training.masters import with_masters
+from jasr.training.state import start_from
 
 
 def test_steps_too_small_for_the_parameters_add_up():
@@ -21,6 +22,16 @@ def test_steps_too_small_for_the_parameters_add_up():
     assert params.dtype == jnp.bfloat16
     np.testing.assert_allclose(state.masters, 0.9, rtol=1e-5)
     np.testing.assert_array_equal(params, jnp.full(3, 0.9, jnp.bfloat16))
+
+
+@pytest.mark.parametrize(("there", "here"), [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_a_training_starts_from_parameters_of_another_dtype(there, here):
+    training, given = Training(params_dtype=here), Training().state().params
+    params = jax.tree.map(lambda leaf: leaf.astype(there), given)
+    state = start_from(params, training.optimizer, training.abstract, seed=0)
+    assert jax.tree.map(lambda leaf: leaf.dtype, state) == jax.tree.map(
+        lambda leaf: leaf.dtype, training.abstract
+    )
 
 
 @pytest.fixture(scope="module")
