@@ -3,10 +3,11 @@
     python -m launch.prepare --config=configs/pretrain.py:hubert --source=../shared/data
     python -m benchmarks.without_transcripts --runs=runs/without --seeds=0,1,2
 
-Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, once more with what that hears
-in the recordings of the other transcripts (--rounds times, for the objectives of --again), and
-trains from scratch on the same transcripts with the same compute: as many seconds of audio as
-pretraining and all fine-tunings saw together. Prints a table of the test split's error rates, by
+Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, and once more with what that
+hears in the recordings of the other transcripts. In further --rounds, for the objectives of
+--again, an encoder first learns to predict clusters of the last recogniser's layer, and the next
+recogniser starts from it. Trains from scratch on the same transcripts with the same compute, as
+many seconds of audio as all of these saw together. Prints a table of the test split's error rates, by
 the likeliest characters, and held to the words of the transcripts that were learned from, as the
 recogniser is that labels. Each run's best checkpoint on validation is scored. --corpus=spoken does
 it on the embedded corpus, which needs no --source.
@@ -27,8 +28,8 @@ flags.DEFINE_string("runs", "runs/without_transcripts", "Where the trainings' fo
 STARTS = ("scratch", *pretrain.OBJECTIVES)
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
-flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers label recordings.")
-flags.DEFINE_integer("rounds", 1, "How often they do.")
+flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers teach the next.")
+flags.DEFINE_integer("rounds", 2, "How often they do.")
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
 
 
@@ -44,10 +45,26 @@ def pretraining(objective: str, seed: str, corpus: str) -> Run:
     )
 
 
-def fine_tuning(start: Run, percent: str, seed: str, corpus: str) -> Run:
+def pretraining_again(name: str, start: Run, heard: Run, seed: str, corpus: str) -> Run:
+    """From an encoder, of clusters of what a recogniser that was made of it hears."""
+    return Run(
+        name,
+        f"configs/pretrain.py:{_argument('hubert', corpus)},again",
+        (
+            f"--config.seed={seed}",
+            "--config.init.workdir={runs}/" + start.name,
+            "--config.clusters.workdir={runs}/" + heard.name,
+        ),
+        after=(heard.name,),
+        first=(("launch.prepare", DATA),),
+        scores=(),
+    )
+
+
+def fine_tuning(name: str, start: Run, percent: str, seed: str, corpus: str) -> Run:
     """Of what a pretraining has learned."""
     return Run(
-        f"{start.name}-{percent}",
+        name,
         f"configs/finetune.py:{_argument(percent, corpus)}",
         (f"--config.seed={seed}", "--config.init.workdir={runs}/" + start.name),
         after=(start.name,),
@@ -56,23 +73,21 @@ def fine_tuning(start: Run, percent: str, seed: str, corpus: str) -> Run:
     )
 
 
-def self_training(
-    before: Run, start: Run, percent: str, seed: str, corpus: str, *, name: str
-) -> Run:
-    """From the same start, with what a fine-tuned recogniser hears where it had no transcripts."""
-    heard = "{runs}/" + f"{before.name}.heard.jsonl"
+def self_training(name: str, start: Run, heard: Run, percent: str, seed: str, corpus: str) -> Run:
+    """The same, with what a recogniser hears where there are no transcripts."""
+    labels = "{runs}/" + f"{heard.name}.heard.jsonl"
     return Run(
         name,
         f"configs/finetune.py:{_argument(percent, corpus)},self_training",
         (
             f"--config.seed={seed}",
             "--config.init.workdir={runs}/" + start.name,
-            f"--config.labels.path={heard}",
+            f"--config.labels.path={labels}",
         ),
-        after=(before.name,),
+        after=(start.name, heard.name),
         first=(
             (
-                *("launch.label", DATA, "--workdir={runs}/" + before.name, f"--output={heard}"),
+                *("launch.label", DATA, "--workdir={runs}/" + heard.name, f"--output={labels}"),
                 _of_words(percent, corpus),
             ),
         ),
@@ -82,10 +97,12 @@ def self_training(
 
 def from_scratch(percent: str, seed: str, corpus: str) -> Run:
     """With as much compute as all of them together."""
-    before, after = pretrain.get_config("bestrq"), finetune.get_config(percent)
-    times = 1 if percent == "100" else 1 + FLAGS.rounds
-    seconds = [config.train.num_steps * config.data.batch_seconds for config in (before, after)]
-    steps = round((seconds[0] + times * seconds[1]) / after.data.batch_seconds)
+    tuned = finetune.get_config(percent)
+    times = FLAGS.rounds if percent == "100" else 1 + FLAGS.rounds
+    configs = [pretrain.get_config("bestrq"), *[tuned] * times]
+    configs += [pretrain.get_config("hubert,again")] * (FLAGS.rounds - 1)
+    seconds = sum(config.train.num_steps * config.data.batch_seconds for config in configs)
+    steps = round(seconds / tuned.data.batch_seconds)
     return Run(
         f"{corpus}-scratch-{seed}-{percent}",
         f"configs/finetune.py:{_argument(percent, corpus)},scratch",
@@ -125,16 +142,26 @@ def experiment() -> Iterator[Run]:
             before = pretraining(start, seed, corpus)
             yield before
             for percent in FLAGS.percent:
-                run = fine_tuning(before, percent, seed, corpus)
-                yield run
-                for turn in range(1, _rounds(start, percent) + 1):
-                    name = f"{before.name}-{percent}-again-{turn}"
-                    run = self_training(run, before, percent, seed, corpus, name=name)
-                    yield run
+                tuned = fine_tuning(f"{before.name}-{percent}", before, percent, seed, corpus)
+                yield tuned
+                if start in FLAGS.again:
+                    yield from again(before, tuned, percent, seed, corpus)
 
 
-def _rounds(start: str, percent: str) -> int:
-    return FLAGS.rounds if start in FLAGS.again and percent != "100" else 0
+def again(encoder: Run, heard: Run, percent: str, seed: str, corpus: str) -> Iterator[Run]:
+    """What a recogniser teaches the next, --rounds times."""
+    first = heard.name
+    # Where all is transcribed, the first has nothing to hear.
+    for turn in range(2 if percent == "100" else 1, FLAGS.rounds + 1):
+        name = f"{first}-again-{turn}"
+        if turn > 1:
+            encoder = pretraining_again(f"{name}-encoder", encoder, heard, seed, corpus)
+            yield encoder
+        if percent == "100":
+            heard = fine_tuning(name, encoder, percent, seed, corpus)
+        else:
+            heard = self_training(name, encoder, heard, percent, seed, corpus)
+        yield heard
 
 
 def table(runs: Path) -> str:
@@ -144,7 +171,7 @@ def table(runs: Path) -> str:
         probed = spread([last_figure(runs, name, "validation/probe_cer") for name in names])
         rows[start] = [probed, *_errors(runs, names, "")]
         for turn in range(1, FLAGS.rounds + 1) if start in FLAGS.again else ():
-            rows[f"{start}, self-training {turn}"] = ["-", *_errors(runs, names, f"-again-{turn}")]
+            rows[f"{start}, round {turn}"] = ["-", *_errors(runs, names, f"-again-{turn}")]
     header = ["start", "probe, characters"]
     for percent in FLAGS.percent:
         header += [f"{percent} %: words", "characters", "words, of a lexicon"]

@@ -3,10 +3,18 @@
     python -m launch.prepare --config=configs/pretrain.py:bestrq --source=../shared/data
     python -m launch.train   --config=configs/pretrain.py:bestrq --workdir=runs/bestrq
 
+A recogniser that was made of it knows better what there is to be predicted. Once more, from the
+same encoder, clusters of what a layer of that one makes of the same recordings:
+
+    python -m launch.prepare --config=configs/pretrain.py:hubert,again --source=../shared/data \\
+                             --config.clusters.workdir=runs/fine
+    python -m launch.train   --config=configs/pretrain.py:hubert,again --workdir=runs/hubert \\
+                             --config.clusters.workdir=runs/fine --config.init.workdir=runs/bestrq
+
 Arguments: contrastive, bestrq, hubert or data2vec, what is predicted of masked frames (hubert: its
-clusters are found by launch.prepare too); spoken (the embedded corpus instead of the packs, with no
---source); waveform (instead of log-mel features, with contrastive or data2vec; for a GPU); smoke (a
-minute on two cores).
+clusters are found by launch.prepare too); again (with hubert, of another training's layer); spoken
+(the embedded corpus instead of the packs, with no --source); waveform (instead of log-mel features,
+with contrastive or data2vec; for a GPU); smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -21,7 +29,7 @@ PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
 
 
 def get_config(arg: str = "bestrq") -> ConfigDict:
-    words = parse_argument(arg, (*OBJECTIVES, "spoken", "waveform", "smoke"))
+    words = parse_argument(arg, (*OBJECTIVES, "again", "spoken", "waveform", "smoke"))
     chosen = one_of(words, OBJECTIVES, "")
     if not chosen:
         raise UserError(f"config argument {arg!r}: give one of {', '.join(OBJECTIVES)}")
@@ -51,6 +59,14 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
         config.evaluators.probe.corpus = ConfigDict({"kind": "spoken", "name": "spoken"})
         config.evaluators.probe.train = "train[:4%]"
     OBJECTIVES[chosen](config)
+    if "again" in words:
+        if chosen != "hubert":
+            raise UserError(f"config argument 'again': {chosen} has no clusters; give hubert")
+        config.clusters.update({"num_clusters": 200, "by": "layer"})
+        # A head of other clusters, if there is one, is of no use.
+        config.init.rename["^heads_"] = "elsewhere/"
+        config.init.new, config.init.left = ("^heads_",), ("^elsewhere/", "^heads_")
+        config.train.num_steps = 2000
     if "waveform" in words:
         if chosen not in ("contrastive", "data2vec"):
             raise UserError(
@@ -68,6 +84,9 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
             config.evaluators.probe.corpus.options = ConfigDict(FEW_SENTENCES)
             config.evaluators.probe.train = "train"
         config.evaluators.probe.num_steps = 5
+    if "again" in words:
+        # Above it, what is said is told apart, and no longer what is heard.
+        config.clusters.layer = config.model.encoder.num_layers - 1
     return config
 
 
@@ -86,7 +105,6 @@ def _hubert(config: ConfigDict) -> None:
         {
             "num_clusters": 100,
             "by": "cepstra",
-            # For a second iteration: by layer, of an encoder trained before.
             "workdir": "",
             "layer": 0,
         }

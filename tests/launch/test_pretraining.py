@@ -67,17 +67,17 @@ def test_clusters_are_predicted_and_probed(hubert):
 def test_a_layer_s_clusters_are_the_second_iteration_s_targets(packs, hubert):
     flags = flags_of(
         packs,
-        "configs/pretrain.py:hubert,smoke",
+        "configs/pretrain.py:hubert,again,smoke",
         "--config.clusters.num_clusters=8",
-        "--config.clusters.by=layer",
         f"--config.clusters.workdir={hubert}",
-        "--config.clusters.layer=2",
+        f"--config.init.workdir={hubert}",
     )
     missing = refuse("train", *flags, f"--workdir={packs / 'second'}")
     assert "the clusters are not prepared" in missing
     assert "run python -m launch.prepare --config=configs/pretrain.py" in missing
     launch("prepare", *flags)
-    launch("train", *flags, *FEW_STEPS, f"--workdir={packs / 'second'}")
+    said = launch("train", *flags, *FEW_STEPS, f"--workdir={packs / 'second'}")
+    assert "new: 3 (heads_units/" in said
     assert "validation/loss" in metrics(packs / "second")[-1]
 
 
