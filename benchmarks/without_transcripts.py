@@ -7,8 +7,8 @@ Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, and once mo
 hears in the recordings of the other transcripts. In further --rounds, for the objectives of
 --again, an encoder first learns to predict clusters of the last recogniser's layer, and the next
 recogniser starts from it. Trains from scratch on the same transcripts with the same compute, as
-many seconds of audio as all of these saw together. Prints a table of the test split's error rates, by
-the likeliest characters, and held to the words of the transcripts that were learned from, as the
+many seconds of audio as all of these saw together. Prints a table of the test split's error rates,
+by the likeliest characters, and held to the words of the transcripts that were learned from, as the
 recogniser is that labels. Each run's best checkpoint on validation is scored. --corpus=spoken does
 it on the embedded corpus, which needs no --source.
 """
