@@ -1,7 +1,5 @@
 """What is recognised by a model that never saw a recording with its text, and what that is worth.
 
-    python -m launch.prepare --config=configs/pretrain.py:bestrq,spoken
-    python -m launch.prepare --config=configs/gan.py:cepstra
     python -m benchmarks.unpaired --runs=runs/unpaired --seeds=0,1,2
 
 Pretrains an encoder on recordings alone, trains by configs/gan.py, fine-tunes on a hundredth of the
@@ -33,7 +31,11 @@ def experiment() -> Iterator[Run]:
     for seed in FLAGS.seeds:
         encoder, start = f"spoken-bestrq-{seed}", f"unpaired-{FLAGS.units}-{seed}"
         yield Run(
-            encoder, "configs/pretrain.py:bestrq,spoken", (f"--config.seed={seed}",), scores=()
+            encoder,
+            "configs/pretrain.py:bestrq,spoken",
+            (f"--config.seed={seed}",),
+            first=(("launch.prepare", DATA),),
+            scores=(),
         )
         own = (f"--config.seed={seed}", "--config.clusters.workdir={runs}/" + encoder)
         yield Run(

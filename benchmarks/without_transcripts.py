@@ -1,16 +1,18 @@
 """What learning without transcripts is worth: each objective, each share of transcripts, each seed.
 
-    python -m launch.prepare --config=configs/pretrain.py:hubert --source=../shared/data
+    python -m launch.prepare --config=configs/pretrain.py:hubert --source=../shared/data \\
+                             --data_dir=data
     python -m benchmarks.without_transcripts --runs=runs/without --seeds=0,1,2
 
-Pretrains by configs/pretrain.py, fine-tunes by configs/finetune.py, and once more with what that
-hears in the recordings of the other transcripts. In further --rounds, for the objectives of
---again, an encoder first learns to predict clusters of the last recogniser's layer, and the next
-recogniser starts from it. Trains from scratch on the same transcripts with the same compute, as
-many seconds of audio as all of these saw together. Prints a table of the test split's error rates,
-by the likeliest characters, and held to the words of the transcripts that were learned from, as the
-recogniser is that labels. Each run's best checkpoint on validation is scored. --corpus=spoken does
-it on the embedded corpus, which needs no --source.
+Pretrains by configs/pretrain.py and fine-tunes by configs/finetune.py. For the objectives of
+--again, --rounds times, the recogniser labels the recordings without transcripts, held to the words
+of the others, and the next one learns from them; from the second round on its encoder first learns
+to predict clusters of the last recogniser's layer. With 100 per cent the rounds begin at the
+second. Trains from scratch on the same transcripts with the same compute, as many seconds of audio
+as all of these saw together. Prints a table of the test split's error rates: of the likeliest
+characters, and held to the words of the transcripts that were learned from. Each run's best
+checkpoint on validation is scored. --corpus=spoken does it on the embedded corpus, which needs no
+--source.
 """
 
 import itertools
@@ -29,7 +31,7 @@ STARTS = ("scratch", *pretrain.OBJECTIVES)
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
 flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers teach the next.")
-flags.DEFINE_integer("rounds", 2, "How often they do.")
+flags.DEFINE_integer("rounds", 1, "How often they do.", lower_bound=1)
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
 
 
@@ -98,18 +100,24 @@ def self_training(name: str, start: Run, heard: Run, percent: str, seed: str, co
 def from_scratch(percent: str, seed: str, corpus: str) -> Run:
     """With as much compute as all of them together."""
     tuned = finetune.get_config(percent)
-    times = FLAGS.rounds if percent == "100" else 1 + FLAGS.rounds
-    configs = [pretrain.get_config("bestrq"), *[tuned] * times]
-    configs += [pretrain.get_config("hubert,again")] * (FLAGS.rounds - 1)
+    rounds = FLAGS.rounds if FLAGS.again else 0
+    configs = [pretrain.get_config("bestrq"), tuned]
+    configs += [tuned] * (rounds - 1 if percent == "100" else rounds)
+    configs += [pretrain.get_config("hubert,again")] * (rounds - 1)
     seconds = sum(config.train.num_steps * config.data.batch_seconds for config in configs)
     steps = round(seconds / tuned.data.batch_seconds)
     return Run(
-        f"{corpus}-scratch-{seed}-{percent}",
+        f"{_scratch(corpus, seed)}-{percent}",
         f"configs/finetune.py:{_argument(percent, corpus)},scratch",
         (f"--config.seed={seed}", f"--config.train.num_steps={steps}"),
         first=(_write_words(percent, corpus),),
         scores=_scores(percent, corpus),
     )
+
+
+def _scratch(corpus: str, seed: str) -> str:
+    """With more rounds it trains for longer."""
+    return f"{corpus}-scratch-{FLAGS.rounds if FLAGS.again else 0}-rounds-{seed}"
 
 
 def _write_words(percent: str, corpus: str) -> tuple[str, ...]:
@@ -167,7 +175,10 @@ def again(encoder: Run, heard: Run, percent: str, seed: str, corpus: str) -> Ite
 def table(runs: Path) -> str:
     rows = {}
     for start in FLAGS.starts:
-        names = [f"{FLAGS.corpus}-{start}-{seed}" for seed in FLAGS.seeds]
+        names = [
+            _scratch(FLAGS.corpus, seed) if start == "scratch" else f"{FLAGS.corpus}-{start}-{seed}"
+            for seed in FLAGS.seeds
+        ]
         probed = spread([last_figure(runs, name, "validation/probe_cer") for name in names])
         rows[start] = [probed, *_errors(runs, names, "")]
         for turn in range(1, FLAGS.rounds + 1) if start in FLAGS.again else ():

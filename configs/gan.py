@@ -11,8 +11,9 @@
 It hears the first half of the embedded corpus, as a layer of an encoder does that was pretrained on
 recordings alone, and reads the phonemes of the other half: no recording is ever seen with its own
 text. Fine-tuned, its generator learns by CTC from the first hundredth of the recordings with their
-own text. Arguments: letters (instead of phonemes); cepstra (instead of a layer); finetune; scratch
-(with finetune: no parameter learned before); smoke (with cepstra, a minute on two cores).
+own text. Arguments: letters (instead of phonemes); cepstra (instead of a layer, with no
+config.clusters.workdir); finetune; scratch (with finetune: no parameter learned before); smoke
+(with cepstra, a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -92,7 +93,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 def _finetune(config: ConfigDict) -> None:
     config.splits.train = "train[:1%]"
-    config.text.tokenizer = "init"
+    config.text.tokenizer, config.init.checkpoint = "init", "best"
     config.unpaired_text = ConfigDict()
     # Not of what is joined: where one unit is likeliest throughout, nothing would be left to align.
     config.objective = ConfigDict({"ctc": {"name": "ctc", "output": "segments"}})

@@ -3,8 +3,8 @@
     python -m launch.prepare --config=configs/pretrain.py:bestrq --source=../shared/data
     python -m launch.train   --config=configs/pretrain.py:bestrq --workdir=runs/bestrq
 
-A recogniser that was made of it knows better what there is to be predicted. Once more, from the
-same encoder, clusters of what a layer of that one makes of the same recordings:
+configs/finetune.py makes a recogniser of it, in runs/fine say, whose layers are worth predicting:
+the same encoder goes on with clusters of their frames, and is fine-tuned anew, from runs/hubert.
 
     python -m launch.prepare --config=configs/pretrain.py:hubert,again --source=../shared/data \\
                              --config.clusters.workdir=runs/fine
@@ -62,10 +62,10 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
     if "again" in words:
         if chosen != "hubert":
             raise UserError(f"config argument 'again': {chosen} has no clusters; give hubert")
-        config.clusters.update({"num_clusters": 200, "by": "layer"})
+        config.clusters.update({"num_clusters": 200, "by": "layer", "checkpoint": "best"})
         # A head of other clusters, if there is one, is of no use.
         config.init.rename["^heads_"] = "elsewhere/"
-        config.init.new, config.init.left = ("^heads_",), ("^elsewhere/", "^heads_")
+        config.init.new = config.init.left = ("^heads_",)
         config.train.num_steps = 2000
     if "waveform" in words:
         if chosen not in ("contrastive", "data2vec"):
@@ -85,7 +85,7 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
             config.evaluators.probe.train = "train"
         config.evaluators.probe.num_steps = 5
     if "again" in words:
-        # Above it, what is said is told apart, and no longer what is heard.
+        # The last layer of a recogniser knows characters alone.
         config.clusters.layer = config.model.encoder.num_layers - 1
     return config
 
@@ -106,6 +106,7 @@ def _hubert(config: ConfigDict) -> None:
             "num_clusters": 100,
             "by": "cepstra",
             "workdir": "",
+            "checkpoint": "last",
             "layer": 0,
         }
     )

@@ -2,6 +2,10 @@
 
 python -m launch.evaluate --workdir=runs/fsdd --split=test
 python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.jsonl
+python -m launch.evaluate --workdir=runs/fsdd --decoding=ctc_beam:lexicon=my_words.txt
+
+What it finds lies in WORKDIR/eval, in a folder called after the split or the manifest and whatever
+of the search, noise and weights the flags say.
 """
 
 from absl import flags
@@ -16,7 +20,7 @@ _MANIFEST = flags.DEFINE_string("manifest", None, "Score these recordings instea
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the corpus lies, if it has moved.")
 _DECODING = flags.DEFINE_string(
-    "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:beam_size=8"
+    "decoding", None, "Another search, NAME[:KEY=VALUE,...]: ctc_beam:beam_size=8,lexicon=FILE"
 )
 _HEARD = flags.DEFINE_string(
     "heard", None, "For a model that reads transcripts: those in WORKDIR/eval/SPLIT/TASK.jsonl."

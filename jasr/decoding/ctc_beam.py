@@ -36,7 +36,8 @@ def ctc_beam(
     logits: float [B, T, V], one row per encoder frame. The result holds up to T tokens; a score is
     the log-probability of the labelling, a lower bound of it where the beam left paths out.
     lexicon: the words that may be written; None for any sequence of units. Where no prefix ends
-    with a whole word, the likeliest is given without the beginning of its last.
+    with a whole word, the likeliest is given without the beginning of its last, with which it was
+    scored.
 
     Hannun et al. 2014, "First-pass large vocabulary continuous speech recognition using
     bi-directional recurrent DNNs", algorithm 1, with words in place of a language model.

@@ -66,7 +66,7 @@ def build_lexicon(words: Iterable[str], tokenizer: Tokenizer) -> tuple[Lexicon, 
     children: list[dict[int, int]] = [{}]
     ends = {_insert(children, (*(gap or ()), *tokens)) for tokens in spelt.values()}
     start = _insert(children, gap or ())
-    if any(children[end].keys() & children[0].keys() for end in ends):
+    if gap is not None and any(children[end].keys() & children[0].keys() for end in ends):
         raise UserError(
             "the model's tokens do not show where a word begins, so it cannot be held to words"
         )

@@ -38,11 +38,13 @@ METHODS = {
 }
 
 
-def build_decoding(config: Mapping[str, Any], meta: Meta, where: str = "config.decoding") -> Any:
+def build_decoding(
+    config: Mapping[str, Any], meta: Meta, where: str = "config.decoding", *, lexicon: str = ""
+) -> Any:
     """The search of a section, told the model's token ids and sample rate.
 
-    where: the section's place in the config.
-    Of "ctc_beam", `lexicon` is a text file, whose words alone are written; "" for any.
+    where:   the section's place in the config.
+    lexicon: a text file, whose words alone "ctc_beam" writes; "" for any.
     Raises UserError for a search that needs a head the model lacks.
     """
     tokenizer, model = meta.tokenizer, meta.config["model"]
@@ -52,8 +54,7 @@ def build_decoding(config: Mapping[str, Any], meta: Meta, where: str = "config.d
             raise UserError(f"{where}.name {config['name']!r} needs a CTC head: config.model.ctc")
         given: dict[str, Any] = {"blank_id": tokenizer.blank_id}
         if config["name"] == "ctc_beam":
-            given["lexicon"] = _lexicon(str(config.get("lexicon", "")), meta, tokenizer)
-            config = {key: value for key, value in config.items() if key != "lexicon"}
+            given["lexicon"] = _lexicon(lexicon, meta, tokenizer)
     else:
         if not model.get("decoder"):
             raise UserError(
@@ -68,6 +69,8 @@ def build_decoding(config: Mapping[str, Any], meta: Meta, where: str = "config.d
         }
         if (most := most_tokens(model)) is not None:
             given["max_tokens"] = most
+    if lexicon and "lexicon" not in given:
+        raise UserError(f"{config['name']!r} is not held to a lexicon: use 'ctc_beam'")
     return construct_named(METHODS, config, where, **given)
 
 
@@ -102,8 +105,10 @@ class Recognition:
         cls, meta: Meta, placement: Placement, decoding: Mapping[str, Any] | None = None
     ) -> "Recognition":
         """For what a checkpoint's meta describes; `decoding` replaces config.decoding, and that of
-        every task."""
+        every task, and may name a lexicon: a workdir needs no other file."""
         config = meta.config["model"]
+        search = dict(decoding or meta.config["decoding"])
+        lexicon = search.pop("lexicon", "") if decoding else ""
         frozen: Mapping[str, Any] = {}
         if config["name"] == "adversarial_speech":
             clusters, frozen, _ = predicted_clusters(meta, meta.data_dir)
@@ -114,7 +119,7 @@ class Recognition:
             meta=meta,
             model=model,
             placement=placement,
-            method=build_decoding(decoding or meta.config["decoding"], meta),
+            method=build_decoding(search, meta, lexicon=lexicon),
             read=_read_text(meta),
             frozen=frozen,
             searches={} if decoding else _searches_of_tasks(meta),

@@ -29,7 +29,7 @@ def load(
 ) -> tuple[Recognition, Any, int]:
     """The recogniser of a workdir's checkpoint, its parameters and their step.
 
-    decoding: NAME[:KEY=VALUE,...], instead of config.decoding.
+    decoding: NAME[:KEY=NUMBER,...], instead of config.decoding; of ctc_beam, lexicon=FILE too.
     data_dir: where prepared corpora lie now, if not where training found them.
     Raises UserError where there is no such checkpoint.
     """
@@ -102,19 +102,16 @@ def parse_decoding(text: str | None) -> dict[str, Any] | None:
     parsed: dict[str, Any] = {"name": name}
     for setting in filter(None, settings.split(",")):
         key, _, value = setting.partition("=")
-        if not value:
+        if key == "lexicon":
+            parsed[key] = value
+            continue
+        try:
+            parsed[key] = float(value) if "." in value else int(value)
+        except ValueError:
             raise UserError(
-                f"--decoding={text}: {setting!r} must be KEY=VALUE, such as beam_size=8"
-            )
-        parsed[key] = _number_or_text(value)
+                f"--decoding={text}: {setting!r} must be KEY=NUMBER, such as beam_size=8"
+            ) from None
     return parsed
-
-
-def _number_or_text(value: str) -> int | float | str:
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return value
 
 
 def _placement(config: Mapping[str, Any]) -> Placement:

@@ -39,9 +39,9 @@ class GeneratorLoss:
 class MeanOutput:
     """The mean of a model's output over what is real: a penalty that the model computes.
 
-    output: "gradient_penalty" (Gulrajani et al. 2017, "Improved training of Wasserstein GANs",
-            equation 3) or "smooth" (Baevski et al. 2021, "Unsupervised speech recognition",
-            equation 4).
+    output: "gradient_penalty" (after Gulrajani et al. 2017, "Improved training of Wasserstein
+            GANs", equation 3, with a norm for each unit) or "smooth" (Baevski et al. 2021,
+            "Unsupervised speech recognition", equation 4).
     """
 
     output: str

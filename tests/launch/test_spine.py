@@ -131,11 +131,12 @@ def test_a_search_is_held_to_the_words_of_a_text(trained, spoken, tmp_path):
     words.write_text("Dog, dog!\ncat \u017c\u00f3\u0142\u0107")
     evaluate = ("evaluate", f"--workdir={trained}", "--split=test")
     printed = launch(*evaluate, f"--decoding=ctc_beam:beam_size=4,lexicon={words}")
-    assert "1 words of" in printed
+    assert f"1 words of {words} cannot be spelt with the model's tokens" in printed
     assert "ctc-beam(4, lexicon of 2 words)" in printed
     folder = trained / "eval" / "test-ctc_beam-beam_size=4-lexicon=words.txt"
     lines = (folder / "utterances.jsonl").read_text().splitlines()
     written = {word for line in lines for word in json.loads(line)["hypothesis"].split()}
+    assert written
     assert written <= {"dog", "cat"}
     words.write_text("\u017c\u00f3\u0142\u0107")
     none = refuse(*evaluate, f"--decoding=ctc_beam:lexicon={words}")
@@ -143,7 +144,9 @@ def test_a_search_is_held_to_the_words_of_a_text(trained, spoken, tmp_path):
     absent = refuse(*evaluate, f"--decoding=ctc_beam:lexicon={tmp_path}/absent.txt")
     assert "absent.txt cannot be read: No such file or directory" in absent
     wrong = refuse(*evaluate, "--decoding=ctc_beam:beam_size=wide")
-    assert "decoding.beam_size is 'wide', but it must be int" in wrong
+    assert "'beam_size=wide' must be KEY=NUMBER" in wrong
+    greedy = refuse(*evaluate, f"--decoding=ctc_greedy:lexicon={words}")
+    assert "'ctc_greedy' is not held to a lexicon: use 'ctc_beam'" in greedy
 
 
 def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, tmp_path):
