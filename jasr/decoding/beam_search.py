@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from jasr.decoding.beams import take_beams
 from jasr.decoding.hypotheses import Cache, Hypotheses, Step
 from jasr.decoding.next_token import next_log_probs
 from jasr.decoding.phrase_rule import PhraseRule
@@ -176,15 +177,15 @@ def _finish(
     old, live = search.finished, search.live
     B, K = live.scores_BK.shape
     scores_BK = jnp.where(ended, extensions.score, -jnp.inf)[:, :K] / divisor
-    tokens_BKN = _gather(live.tokens_BKN, extensions.beam[:, :K])
+    tokens_BKN = take_beams(live.tokens_BKN, extensions.beam[:, :K])
     lengths_BK = jnp.broadcast_to(search.num_tokens, (B, K))
 
     # The old ones stand first: a tie leaves the set as it was.
     all_scores = jnp.concatenate([old.scores_BH, scores_BK], axis=1)
     scores_BH, order_BH = jax.lax.top_k(all_scores, old.scores_BH.shape[1])
-    lengths_BH = _gather(jnp.concatenate([old.lengths_BH, lengths_BK], axis=1), order_BH)
+    lengths_BH = take_beams(jnp.concatenate([old.lengths_BH, lengths_BK], axis=1), order_BH)
     return _Finished(
-        tokens_BHN=_gather(jnp.concatenate([old.tokens_BHN, tokens_BKN], axis=1), order_BH),
+        tokens_BHN=take_beams(jnp.concatenate([old.tokens_BHN, tokens_BKN], axis=1), order_BH),
         lengths_BH=jnp.where(scores_BH > -jnp.inf, lengths_BH, 0),
         scores_BH=scores_BH,
     )
@@ -194,14 +195,8 @@ def _go_on(search: _Search, extensions: _Extensions, ended: jax.Array, cache: An
     """The K best extensions that have not ended."""
     K = search.live.scores_BK.shape[1]
     scores_BK, order_BK = jax.lax.top_k(jnp.where(ended, -jnp.inf, extensions.score), K)
-    beam_BK = _gather(extensions.beam, order_BK)
-    token_BK = _gather(extensions.token, order_BK)
-    tokens_BKN = _gather(search.live.tokens_BKN, beam_BK)
+    beam_BK = take_beams(extensions.beam, order_BK)
+    token_BK = take_beams(extensions.token, order_BK)
+    tokens_BKN = take_beams(search.live.tokens_BKN, beam_BK)
     tokens_BKN = tokens_BKN.at[:, :, search.num_tokens].set(token_BK, mode="drop")
     return _Live(token_BK, tokens_BKN, scores_BK, cache.take(beam_BK))
-
-
-def _gather(values: jax.Array, index: jax.Array) -> jax.Array:
-    """values[b, index[b, k]] for each utterance b and place k."""
-    index = index.reshape(index.shape + (1,) * (values.ndim - 2))
-    return jnp.take_along_axis(values, index, axis=1)

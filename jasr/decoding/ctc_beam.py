@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jasr.decoding.beams import take_beams
 from jasr.decoding.ctc_greedy import pack_left
 from jasr.decoding.hypotheses import Hypotheses
 from jasr.decoding.lexicon import NOWHERE, Lexicon
@@ -127,7 +128,7 @@ def _advance(
     beam_BK = jnp.where(is_same_BK, chosen_BK, extension_BK // V)
     token_BK = jnp.where(is_same_BK, SAME, extension_BK % V)
 
-    take = partial(_take, beam_BK=beam_BK)
+    take = partial(take_beams, index=beam_BK)
     last_BK = jnp.where(is_same_BK, take(old.last_BK), token_BK)
     hash_BK2 = take(old.hash_BK2)
     number_BK = last_BK.astype(jnp.uint32) + 1
@@ -198,12 +199,6 @@ def _trace(came: _Came, beams_BH: jax.Array) -> tuple[jax.Array, jax.Array]:
     end = (beams_BH, jnp.zeros_like(beams_BH, bool))
     _, (tokens_TBH, is_whole_TBH) = jax.lax.scan(back, end, came, reverse=True)
     return jnp.moveaxis(tokens_TBH, 0, -1), jnp.moveaxis(is_whole_TBH, 0, -1)
-
-
-def _take(values: jax.Array, *, beam_BK: jax.Array) -> jax.Array:
-    """values[b, beam_BK[b, k]]"""
-    index = beam_BK.reshape(beam_BK.shape + (1,) * (values.ndim - 2))
-    return jnp.take_along_axis(values, index, axis=1)
 
 
 def _where(is_first_B: jax.Array, first: Any, second: Any) -> Any:
