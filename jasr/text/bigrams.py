@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 
-from scipy.stats import entropy
+import numpy as np
 
 EDGE = ""
 
@@ -17,8 +17,9 @@ def bigram_divergence(texts: Iterable[str], others: Iterable[str]) -> float:
     """
     found, known = _pairs(texts), _pairs(others)
     words = {word for pair in (*found, *known) for word in pair}
-    pairs = [(one, other) for one in sorted(words) for other in sorted(words)]
-    return float(entropy([found[pair] for pair in pairs], [known[pair] + 1 for pair in pairs]))
+    share = np.array([count / found.total() for count in found.values()])
+    expected = np.array([known[pair] + 1 for pair in found]) / (known.total() + len(words) ** 2)
+    return float(np.sum(share * np.log(share / expected)))
 
 
 def _pairs(texts: Iterable[str]) -> Counter[tuple[str, str]]:
