@@ -133,7 +133,7 @@ def _advance(
     hash_BK2 = take(old.hash_BK2)
     number_BK = last_BK.astype(jnp.uint32) + 1
     longer_BK2 = hash_BK2 * jnp.array(MULTIPLIERS, jnp.uint32) + number_BK[..., None]
-    word_BK = jnp.take_along_axis(take(next_BKV), last_BK[..., None], axis=2)[..., 0]
+    word_BK = jnp.take_along_axis(next_BKV.reshape(B, K * V), extension_BK, axis=1)
     new = _Prefixes(
         blank_BK=jnp.where(is_same_BK, take(blank_BK), -jnp.inf),
         unit_BK=jnp.where(is_same_BK, take(unit_BK), scores_BK),
