@@ -22,10 +22,16 @@ def get_defaults() -> ConfigDict:
     # untranscribed: recordings to learn from beside those of train, their own text never seen.
     config.splits = ConfigDict({"train": "train", "validation": "validation", "untranscribed": ""})
     # What launch.label says a recogniser heard in them; without a path they have no text. Of it are
-    # believed so many hypotheses a recording, of such a confidence, if a second recogniser agrees
-    # (one less the word error rate).
+    # believed so many hypotheses a recording, of such a confidence, if it is of the surest share of
+    # recordings and a second recogniser agrees (one less the word error rate).
     config.labels = ConfigDict(
-        {"path": "", "min_confidence": 0.0, "min_agreement": 0.0, "hypotheses": 1}
+        {
+            "path": "",
+            "min_confidence": 0.0,
+            "surest": 1.0,
+            "min_agreement": 0.0,
+            "hypotheses": 1,
+        }
     )
 
     # A corpus and a split of it whose texts are shown in place of the recordings' own, in no order

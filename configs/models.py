@@ -100,7 +100,7 @@ def add_decoder(model: ConfigDict, *, num_layers: int = 4) -> None:
                 "embed_dim": encoder.embed_dim,
                 "num_heads": encoder.num_heads,
                 "mlp_dim": encoder.mlp_dim,
-                "position": "sinusoidal",
+                "position": "rotary",
                 "activation": "gelu",
                 "dropout": encoder.dropout,
                 "layer_drop": 0.0,

@@ -91,6 +91,14 @@ class Sum:
     value: Any
     count: Any
 
+    @classmethod
+    def of(cls, values: Any, counted: Any) -> "Sum":
+        """Of an array, where a mask of its shape says so; float32."""
+        return cls(
+            value=jnp.sum(jnp.where(counted, values, 0), dtype=jnp.float32),
+            count=jnp.sum(counted, dtype=jnp.float32),
+        )
+
     def __add__(self, other: "Sum") -> "Sum":
         return Sum(value=self.value + other.value, count=self.count + other.count)
 

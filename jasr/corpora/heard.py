@@ -1,6 +1,8 @@
 """A corpus with what a recogniser heard in place of what was said."""
 
 import dataclasses
+import heapq
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,17 +19,31 @@ class Trust:
     """What is believed of what was heard.
 
     min_confidence: of the recogniser in it, from 0 to 1.
+    surest:         share of the recordings, those of which it is the surest.
     min_agreement:  of a second recogniser with it, one less the word error rate.
     hypotheses:     how many of those that it found for a recording, each a transcript of its own.
     """
 
     min_confidence: float = 0.0
+    surest: float = 1.0
     min_agreement: float = 0.0
     hypotheses: int = 1
 
     def __post_init__(self) -> None:
         if self.hypotheses < 1:
             raise UserError(f"config.labels.hypotheses is {self.hypotheses}: expected 1 or more")
+        if not 0 < self.surest <= 1:
+            raise UserError(
+                f"config.labels.surest is {self.surest}: expected a share, above 0 and at most 1"
+            )
+
+    def among(self, rows: Sequence[Mapping[str, Any]]) -> "Trust":
+        """The same, where the surest of these rows are known by their confidence."""
+        if self.surest == 1:
+            return self
+        count = math.ceil(self.surest * len(rows))
+        least = min(heapq.nlargest(count, (row["confidence"] for row in rows)), default=0.0)
+        return dataclasses.replace(self, min_confidence=max(least, self.min_confidence), surest=1.0)
 
     def texts(self, row: Mapping[str, Any]) -> list[str | None]:
         """The transcripts of a row, best first; None where nothing is believed.
@@ -94,7 +110,8 @@ class HeardCorpus(CorpusView):
     def _heard(self) -> dict[str, list[str | None]]:
         try:
             rows = [row for _, row in read_json_lines(self.path)]
-            heard = {row["id"]: self.trust.texts(row) for row in rows}
+            trust = self.trust.among(rows)
+            heard = {row["id"]: trust.texts(row) for row in rows}
         except (UserError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.path} cannot be read ({error}): expected JSON lines with id and answer, "

@@ -35,8 +35,15 @@ from jasr.types import Batch, Padded
 compiled = partial(jax.jit, static_argnames=("self", "model"))
 
 
+class _ByProbability:
+    """Scores its hypotheses by their log-probabilities."""
+
+    def confidence(self, found: Hypothesis) -> float:
+        return _per_token(found.score, found)
+
+
 @dataclass(frozen=True)
-class CTCGreedy:
+class CTCGreedy(_ByProbability):
     """Best path of the CTC head."""
 
     blank_id: int = 0
@@ -45,16 +52,13 @@ class CTCGreedy:
     def name(self) -> str:
         return "ctc-greedy"
 
-    def confidence(self, found: Hypothesis) -> float:
-        return _per_token(found.score, found)
-
     @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         return ctc_greedy(_ctc_logits(model, variables, batch), blank_id=self.blank_id)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CTCBeam:
+class CTCBeam(_ByProbability):
     """Prefix beam search with the CTC head.
 
     beam_size:      prefixes followed at once.
@@ -76,9 +80,6 @@ class CTCBeam:
         words = [f"lexicon of {self.lexicon.num_words} words"] if self.lexicon else []
         return _name("ctc-beam", str(self.beam_size), *words)
 
-    def confidence(self, found: Hypothesis) -> float:
-        return _per_token(found.score, found)
-
     @compiled
     def __call__(self, model: nn.Module, variables: Any, batch: Batch) -> Hypotheses:
         return ctc_beam(
@@ -97,7 +98,7 @@ def _ctc_logits(model: nn.Module, variables: Any, batch: Batch) -> Padded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Attention:
+class _Attention(_ByProbability):
     """What every search with the autoregressive decoder is told.
 
     start_id, end_id:      the tokens around a transcript.
@@ -129,9 +130,6 @@ class _Attention:
                 f"decoding: max_tokens_per_second is {self.max_tokens_per_second}; it must be "
                 f"above 0 and at most the sample rate, {self.sample_rate}"
             )
-
-    def confidence(self, found: Hypothesis) -> float:
-        return _per_token(found.score, found)
 
     def guards(self) -> list[str]:
         """What the method's name says of the guards that are on."""

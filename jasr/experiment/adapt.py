@@ -12,7 +12,7 @@ from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.pin import Pin
 from jasr.experiment.shared_rows import SharedRows
-from jasr.experiment.warm_start import WarmStart, any_match, must_hear_alike
+from jasr.experiment.warm_start import WarmStart, any_match, must_mean_the_same
 from jasr.experiment.workdir import Meta
 from jasr.models.adapted import Adapted, Kernel
 from jasr.sharding.placement import Placement
@@ -73,7 +73,6 @@ def adapt(
     with contextlib.closing(open_checkpoints(workdir, "config.init.workdir")) as other:
         base_of = Pin.of(other, init["checkpoint"], meta.base)
         there = Meta.from_dict(other.read_meta(base_of.step))
-        must_hear_alike(workdir, there.config, meta.config)
         if others := SharedRows.between(there, meta, axes):
             raise UserError(
                 f"config.lora changes no row of {others[0].what}, and {workdir} "
@@ -82,6 +81,7 @@ def adapt(
             )
         start = construct(WarmStart, {**init, "checkpoint": str(base_of.step)}, "config.init")
         base = start.load(other, wanted)
+    must_mean_the_same(f"config.init.workdir {workdir}", there.config, meta.config, base)
     kernels = {
         path: Kernel.of(path, leaf.shape, axes[path])
         for path, leaf in base.items()

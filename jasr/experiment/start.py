@@ -21,7 +21,7 @@ from jasr.experiment.step import TrainingStep
 from jasr.experiment.tasks import build_tasks, find_names, texts_and_marks
 from jasr.experiment.teacher_config import row_parts
 from jasr.experiment.teachers import teacher_tokenizer
-from jasr.experiment.warm_start import WarmStart, must_hear_alike
+from jasr.experiment.warm_start import WarmStart, must_mean_the_same
 from jasr.experiment.workdir import Meta
 from jasr.files import write_whole
 from jasr.pipeline.plan import TrainPlan
@@ -146,11 +146,16 @@ def warm_parameters(folder: Path, meta: Meta, step: TrainingStep, state: TrainSt
     init = meta.config["init"]
     with _other_training(init) as other:
         there = Meta.from_dict(other.read_meta(other.find(init["checkpoint"])))
-        must_hear_alike(init["workdir"], there.config, meta.config)
         _must_hear_the_same_segments(init["workdir"], there, meta)
         rows = SharedRows.between(there, meta, step.axes)
         start = construct(WarmStart, init, "config.init", rows=rows)
         started, listing = start.parameters(other, state.params)
+    must_mean_the_same(
+        f"config.init.workdir {init['workdir']}",
+        there.config,
+        meta.config,
+        listing.loaded.keys() | listing.by_row.keys(),
+    )
     if hosts.is_first():
         write_whole(folder / INIT, json.dumps(dataclasses.asdict(listing), indent=2) + "\n")
     return started

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from jasr.errors import UserError
 from jasr.experiment.recognition import Recognition
 from jasr.experiment.trained import write_workdir
+from jasr.experiment.warm_start import must_mean_the_same
 from jasr.experiment.workdir import Meta
 from jasr.models.distillation.narrowing import narrowed
 from jasr.sharding.placement import Placement
@@ -61,6 +62,7 @@ def make_student(
     student = Recognition.build(meta, Placement.from_config(kept["mesh"]))
     boxed = student.boxed_params()
     there = {path_of(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    must_mean_the_same(f"--workdir={workdir}", teacher.config, meta.config, there)
     axes = logical_axes(boxed)
     found: dict[str, Any] = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(nn.unbox(boxed)):

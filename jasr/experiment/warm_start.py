@@ -8,7 +8,7 @@ here   ──▶ none of that name or shape there                 new, if config
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,8 @@ from jasr.types import path_of
 SHOWN = 12
 # What a student has of learning from a teacher; it may be on one side only.
 OF_LEARNING = (f"^{MATCHING}/", "^codebook/")
-# Of an encoder, what parameters mean nothing without, and none of their shapes tells.
-UNSEEN = ("position", "activation", "norm")
+# What the parameters of an encoder or decoder mean nothing without, and none of their shapes tells.
+UNSEEN = ("position", "activation", "norm", "stem")
 
 
 @dataclass(frozen=True)
@@ -149,19 +149,27 @@ class WarmStart:
         )
 
 
-def must_hear_alike(workdir: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """Raises UserError where both configs hear speech, and not alike.
+def must_mean_the_same(
+    source: str, there: Mapping[str, Any], here: Mapping[str, Any], loaded: Collection[str]
+) -> None:
+    """Raises UserError for parameters that another config made something else of.
 
-    workdir: where parameters come from.
+    source: where they come from; loaded: their paths here.
     """
-    if not all({"log_mel", "encoder"} <= config["model"].keys() for config in (there, here)):
-        return
-    old, new = (
-        {"corpus.sample_rate": config["corpus"]["sample_rate"]}
-        | {f"model.log_mel.{key}": value for key, value in config["model"]["log_mel"].items()}
-        | {f"model.encoder.{key}": config["model"]["encoder"].get(key) for key in UNSEEN}
-        for config in (there, here)
-    )
+    shared = there["model"].keys() & here["model"].keys()
+    parts = [part for part in ("encoder", "decoder") if part in shared]
+    parts = [part for part in parts if any(path.startswith(f"{part}/") for path in loaded)]
+    hears = loaded and "log_mel" in shared
+
+    def described(config: Mapping[str, Any]) -> dict[str, Any]:
+        model = config["model"]
+        found = {f"model.{part}.{key}": model[part].get(key) for part in parts for key in UNSEEN}
+        if hears:
+            found["corpus.sample_rate"] = config["corpus"]["sample_rate"]
+            found |= {f"model.log_mel.{key}": value for key, value in model["log_mel"].items()}
+        return found
+
+    old, new = described(there), described(here)
     differing = [
         f"config.{key} is {old.get(key)!r} there and {new.get(key)!r} here"
         for key in sorted(old.keys() | new.keys())
@@ -169,8 +177,7 @@ def must_hear_alike(workdir: str, there: Mapping[str, Any], here: Mapping[str, A
     ]
     if differing:
         raise UserError(
-            f"config.init.workdir {workdir} hears otherwise: {'; '.join(differing)}: let them be "
-            f"as they were"
+            f"{source} learned with another model: {'; '.join(differing)}: let them be as they were"
         )
 
 

@@ -18,7 +18,7 @@ class ConformerLayer(nn.Module):
     """Half a feed-forward step, self-attention, convolution, half a feed-forward step, norm.
 
     Gulati et al. 2020, "Conformer: convolution-augmented transformer for speech recognition",
-    equation 1.
+    equation 1; positions are as config.model.encoder.position says, not those of its section 2.1.
     """
 
     num_heads: int

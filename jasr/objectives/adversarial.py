@@ -41,7 +41,7 @@ class MeanOutput:
 
     output: "gradient_penalty" (after Gulrajani et al. 2017, "Improved training of Wasserstein
             GANs", equation 3, with a norm for each unit) or "smooth" (Baevski et al. 2021,
-            "Unsupervised speech recognition", equation 4).
+            "Unsupervised speech recognition", equation 4, with the mean over units for the sum).
     """
 
     output: str
@@ -56,8 +56,9 @@ class UnitDiversity:
     """How far what is generated is from using all units: (units - perplexity) / units.
 
     first_unit: the tokens before it, such as a start, are in no text, and no unit.
-    Counted per segment; the perplexity is of the rows seen at once, so microbatches change it.
-    Baevski et al. 2021, "Unsupervised speech recognition", equation 5.
+    Counted per utterance; the perplexity is of the rows seen at once, so microbatches change it.
+    Baevski et al. 2021, "Unsupervised speech recognition", in place of the negative entropy of
+    equation 5, as the authors' program has it.
     """
 
     first_unit: int = 3
@@ -65,7 +66,7 @@ class UnitDiversity:
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         generated = read_output(outputs, "generated", "unit_diversity")
         real_BS = generated.mask & batch.example_mask[:, None]
-        count = jnp.sum(real_BS, dtype=jnp.float32)
+        count = jnp.sum(batch.example_mask, dtype=jnp.float32)
         total_V = jnp.sum(jax.nn.softmax(generated.values), axis=(0, 1), where=real_BS[..., None])
         total_U = total_V[self.first_unit :]
         used, units = perplexity(total_U), total_U.size
@@ -76,7 +77,4 @@ class UnitDiversity:
 
 
 def _sum(values: Array, where: Padded, batch: Batch) -> Sum:
-    real = where.mask & batch.example_mask[:, None]
-    return Sum(
-        jnp.sum(jnp.where(real, values, 0), dtype=jnp.float32), jnp.sum(real, dtype=jnp.float32)
-    )
+    return Sum.of(values, where.mask & batch.example_mask[:, None])

@@ -46,12 +46,8 @@ class ContrastiveLoss:
         # With one code for all frames there would be nothing to mistake it for.
         differ_BT = jnp.any(jnp.isfinite(drawn_BTK), axis=2)
         correct_BT = jnp.all(own_BT[..., None] > drawn_BTK, axis=2) & differ_BT
-        count = jnp.sum(masked_BT, dtype=jnp.float32)
         return Terms(
-            loss=Sum(jnp.sum(jnp.where(masked_BT, loss_BT, 0)), count),
-            metrics={
-                "accuracy": Sum(jnp.sum(correct_BT & masked_BT, dtype=jnp.float32), count),
-            },
+            loss=Sum.of(loss_BT, masked_BT), metrics={"accuracy": Sum.of(correct_BT, masked_BT)}
         )
 
 
@@ -60,8 +56,8 @@ class CodeDiversity:
     """How far masked frames are from using all codes: (codes - perplexity) / codes, each frame.
 
     Counted per masked frame. The perplexity is that of the mean distribution over the rows seen
-    at once: of all terms, this one alone sees microbatches. Metrics: `perplexity`, and
-    `code_perplexity`, of the likeliest codes alone.
+    at once, so microbatches change it. Metrics: `perplexity`, and `code_perplexity`, of the
+    likeliest codes alone.
     Baevski et al. 2020, "wav2vec 2.0", equation 4, as the authors' and transformers' code has it.
     """
 

@@ -34,12 +34,7 @@ def label_terms(logits: Padded, target: Padded, batch: Batch, label_smoothing: f
     """The loss and "accuracy" of labels [batch, places], counted per real one."""
     real_BL = target.mask & batch.example_mask[:, None]
     loss_BL, correct_BL = token_losses(logits.values, target.values, label_smoothing)
-    count = jnp.sum(real_BL, dtype=jnp.float32)
-    correct = jnp.sum(correct_BL & real_BL, dtype=jnp.float32)
-    return Terms(
-        loss=Sum(value=jnp.sum(jnp.where(real_BL, loss_BL, 0)), count=count),
-        metrics={"accuracy": Sum(value=correct, count=count)},
-    )
+    return Terms(loss=Sum.of(loss_BL, real_BL), metrics={"accuracy": Sum.of(correct_BL, real_BL)})
 
 
 def token_losses(

@@ -35,10 +35,10 @@ class MaskedPrediction:
         use = _use(codes.values, real, num_codes=logits.shape[-1])
         one = jnp.ones((), jnp.float32)
         return Terms(
-            loss=_sum(loss, masked),
+            loss=Sum.of(loss, masked),
             metrics={
-                "accuracy": _sum(correct, masked),
-                "accuracy_unmasked": _sum(correct, real & ~masked),
+                "accuracy": Sum.of(correct, masked),
+                "accuracy_unmasked": Sum.of(correct, real & ~masked),
                 "perplexity": Sum(jnp.mean(perplexity(use)), one),
             },
         )
@@ -54,10 +54,3 @@ def _use(codes: Array, real: Array, *, num_codes: int) -> Array:
 
 def _over_codebooks(mask: Array, codes: Array) -> Array:
     return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * (codes.ndim - 2)), codes.shape)
-
-
-def _sum(values: Array, counted: Array) -> Sum:
-    return Sum(
-        value=jnp.sum(jnp.where(counted, values, 0), dtype=jnp.float32),
-        count=jnp.sum(counted, dtype=jnp.float32),
-    )

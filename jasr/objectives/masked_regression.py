@@ -34,13 +34,6 @@ class MaskedRegression:
         real_BT = target.mask & batch.example_mask[:, None]
         square_BT = jnp.mean(target.values**2, axis=-1)
         return Terms(
-            loss=Sum(
-                jnp.sum(jnp.where(masked_BT, loss_BT, 0)), jnp.sum(masked_BT, dtype=jnp.float32)
-            ),
-            metrics={
-                "target_variance": Sum(
-                    jnp.sum(jnp.where(real_BT, square_BT, 0)),
-                    jnp.sum(real_BT, dtype=jnp.float32),
-                )
-            },
+            loss=Sum.of(loss_BT, masked_BT),
+            metrics={"target_variance": Sum.of(square_BT, real_BT)},
         )

@@ -14,7 +14,7 @@ class Average:
     """average <- decay * average + (1 - decay) * parameters, after every step.
 
     The decay goes linearly from `decay` to `final_decay` in `decay_steps` steps.
-    Baevski et al. 2022, "data2vec", section 3.2.
+    Baevski et al. 2022, "data2vec", section 3.2, where the feature encoder is not averaged.
     """
 
     decay: float

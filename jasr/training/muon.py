@@ -15,7 +15,7 @@ from jasr.training.masked import is_masked
 
 MOMENTUM = 0.95
 # An embedding or a classifier is no map inside the network: Muon's authors leave both to Adam.
-_OUTSIDE = {"vocab", "positions", "features"}
+_OUTSIDE = {"vocab", "positions", "features", "kernel"}
 
 
 def scale_by_muon(
@@ -41,8 +41,8 @@ def matrix_axes(axes: Any) -> Any:
     """For each parameter, its input and output axes as a matrix; MaskedNode where it is none.
 
     axes: PartitionSpec of logical names for each parameter. "layers" is a batch of matrices.
-    A projection out of the heads reads ("heads", "head_dim"); a convolution reads
-    ("kernel", its input channels); anything else reads its first axis.
+    A projection out of the heads reads ("heads", "head_dim"), anything else its first axis.
+    Convolutions are none: those of a stem stand at the network's edge, depthwise ones are vectors.
     """
     return jax.tree.map(
         _dimension_numbers, axes, is_leaf=lambda leaf: isinstance(leaf, PartitionSpec)
@@ -134,7 +134,7 @@ def _is_matrix(node: Any) -> bool:
 def _dimension_numbers(spec: PartitionSpec) -> MuonDimensionNumbers | optax.MaskedNode:
     axes = [i for i, name in enumerate(spec) if name != "layers"]
     names = [spec[i] for i in axes]
-    num_inputs = 2 if names[:1] in (["heads"], ["kernel"]) else 1
+    num_inputs = 2 if names[:1] == ["heads"] else 1
     if len(axes) <= num_inputs or _OUTSIDE & set(names):
         return optax.MaskedNode()
     return MuonDimensionNumbers(

@@ -61,7 +61,7 @@ def train_step(
         return _sum_over_devices({name: s.count for name, s in sums.items()}, axis_name)
 
     # Of several parts, no one has the whole batch's. Counts depend on masks alone, so the compiler
-    # drops this pass through the model.
+    # drops what else this pass computes.
     whole = counts_of(sums_of(state.params, batch, key)) if microbatches > 1 else None
 
     differentiate = differentiation(balancer, state.balance, len(weights))

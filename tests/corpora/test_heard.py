@@ -44,6 +44,8 @@ ROWS = [
     [
         ({}, ["one", "two", "three"]),
         ({"min_confidence": 0.6}, ["one", None, "three"]),
+        ({"surest": 0.6}, ["one", None, "three"]),
+        ({"surest": 0.9, "min_confidence": 0.6}, ["one", None, "three"]),
         ({"min_agreement": 0.5}, ["one", "two", None]),
         # Two hypotheses with one text are one transcript.
         ({"hypotheses": 3}, ["one", "won", "two", "too", "three", "free"]),
@@ -66,3 +68,7 @@ def test_what_is_no_such_file_is_named(tmp_path):
         _ = heard(tmp_path, [{"id": "a"}]).utterances
     with pytest.raises(UserError, match="the answer for 'a' is no text"):
         _ = heard(tmp_path, [{"id": "a", "answer": {"V": "gave"}}]).utterances
+    with pytest.raises(UserError, match="says nothing of 3 utterances"):
+        _ = heard(tmp_path, [], surest=0.5).utterances
+    with pytest.raises(UserError, match=r"config\.labels\.surest is 0.0: expected a share"):
+        Trust(surest=0.0)

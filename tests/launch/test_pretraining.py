@@ -260,17 +260,20 @@ def test_a_recogniser_s_decoder_starts_from_a_language_model(scratch, text, spok
         *FEW_STEPS,
         f"--workdir={language_model}",
     )
-    said = launch(
-        "train",
+    flags = (
         f"--config=configs/finetune.py:decoder,spoken,smoke{scratch}",
         f"--data_dir={spoken}",
         f"--config.init.workdir={language_model}",
         *FEW_STEPS,
-        f"--workdir={tmp_path / 'fine'}",
     )
+    said = launch("train", *flags, f"--workdir={tmp_path / 'fine'}")
     loaded = int(re.search(r": (\d+) loaded;", said)[1])
     assert loaded == 0 if scratch else loaded > 10
     assert "validation/wer" in metrics(tmp_path / "fine")[-1]
+    if not scratch:
+        unlike = (*flags, "--config.model.decoder.position=sinusoidal")
+        said = refuse("train", *unlike, f"--workdir={tmp_path / 'unlike'}")
+        assert "config.model.decoder.position is 'rotary' there and 'sinusoidal' here" in said
 
 
 def test_unpaired_speech_and_text_are_learned_from(tmp_path):

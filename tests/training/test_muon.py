@@ -14,7 +14,6 @@ AXES = {
     "up": PartitionSpec("embed", "mlp"),
     "gate": PartitionSpec("embed", "mlp"),
     "scanned": PartitionSpec("layers", "embed", "mlp"),
-    "convolution": PartitionSpec("kernel", "embed", "mlp"),
 }
 SHAPES = {
     "query": (8, 2, 4),
@@ -22,7 +21,6 @@ SHAPES = {
     "up": (8, 16),
     "gate": (8, 16),
     "scanned": (3, 8, 16),
-    "convolution": (3, 8, 16),
 }
 
 

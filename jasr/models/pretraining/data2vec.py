@@ -14,7 +14,8 @@ class Data2Vec(nn.Module):
 
     top_layers: how many of the teacher's layers.
 
-    Baevski et al. 2022, "data2vec", section 3.3.
+    Baevski et al. 2022, "data2vec", section 3.3, of whole layers' outputs: the paper has those of
+    the feed-forward blocks, before the last residual.
     """
 
     top_layers: int = 4

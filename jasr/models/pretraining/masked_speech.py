@@ -25,9 +25,9 @@ class MaskedSpeech(nn.Module):
     """An encoder that sees recordings with spans masked out, and heads over its frames.
 
     log_mel:       (audio [B, samples]) -> features [B, frames, num_mels].
-    mask_features: whether what lies behind a masked frame is zero in the features already, as in
-                   BEST-RQ; where the frames of a stem overlap, those beside a span tell of it
-                   otherwise. wav2vec 2.0, whose frames overlap by a fifth, masks frames alone.
+    mask_features: whether what lies behind a masked frame is zero in the features already, where
+                   BEST-RQ has noise; if the frames of a stem overlap, those beside a span tell of
+                   it otherwise. wav2vec 2.0, whose frames overlap by a fifth, masks frames alone.
     heads:         by name; a head's outputs are called NAME/OUTPUT.
     """
 

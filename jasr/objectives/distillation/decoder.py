@@ -39,8 +39,6 @@ class DecoderDistillation:
         real_BL = target.mask & batch.example_mask[:, None]
         loss_BL = softened_divergence(student.values, teacher.values, self.temperature)
         agree_BL = jnp.argmax(student.values, axis=-1) == jnp.argmax(teacher.values, axis=-1)
-        count = jnp.sum(real_BL, dtype=jnp.float32)
         return Terms(
-            loss=Sum(jnp.sum(jnp.where(real_BL, loss_BL, 0)), count),
-            metrics={"agreement": Sum(jnp.sum(agree_BL & real_BL, dtype=jnp.float32), count)},
+            loss=Sum.of(loss_BL, real_BL), metrics={"agreement": Sum.of(agree_BL, real_BL)}
         )

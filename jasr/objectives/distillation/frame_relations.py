@@ -16,8 +16,8 @@ class FrameRelations:
     """Squared difference of the cosines between an utterance's frames, student's and teacher's.
 
     The mean over a frame's fellows and the matched layers, counted per frame; needs no text, and no
-    projection where widths differ. Tung and Mori 2019, "Similarity-preserving knowledge
-    distillation", equation 4, within utterances.
+    projection where widths differ. After Tung and Mori 2019, "Similarity-preserving knowledge
+    distillation", equation 4, within utterances, and of cosines for rows of unit length.
     """
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:

@@ -36,8 +36,7 @@ class HiddenStates:
 
 def sum_over_frames(loss_BT: Float[Array, "batch frames"], frames: Padded, batch: Batch) -> Sum:
     """Of the real ones."""
-    real_BT = frames.mask & batch.example_mask[:, None]
-    return Sum(jnp.sum(jnp.where(real_BT, loss_BT, 0)), jnp.sum(real_BT, dtype=jnp.float32))
+    return Sum.of(loss_BT, frames.mask & batch.example_mask[:, None])
 
 
 def _squared(student: Array, teacher: Array) -> Array:
