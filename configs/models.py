@@ -100,7 +100,8 @@ def add_decoder(model: ConfigDict, *, num_layers: int = 4) -> None:
                 "embed_dim": encoder.embed_dim,
                 "num_heads": encoder.num_heads,
                 "mlp_dim": encoder.mlp_dim,
-                "position": "rotary",
+                # By rotary positions a text is learned sooner, and a recording later.
+                "position": "sinusoidal",
                 "activation": "gelu",
                 "dropout": encoder.dropout,
                 "layer_drop": 0.0,

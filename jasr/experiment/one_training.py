@@ -9,18 +9,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+
 from jasr.errors import UserError
 from jasr.sharding import hosts
 
-# A file server may take so many seconds to learn that another machine is lost.
-PATIENCE = 120.0
+# A file server may take so many seconds to learn that another machine is lost, and to show one
+# machine what another has written.
+PATIENCE, DELAY = 120.0, 15.0
+LOCK = "training.lock"
 
 
 @contextlib.contextmanager
 def one_training_in(workdir: Path) -> Iterator[None]:
     """Keeps the workdir to this run until it ends, in whatever way.
 
-    Raises UserError where another run trains in it, or where it cannot be written.
+    Raises UserError where another run trains in it, where it cannot be written, or where it is not
+    one folder for all processes.
     """
     with contextlib.ExitStack() as stack:
         other = hosts.from_first(lambda: _take(workdir, stack))
@@ -29,12 +34,28 @@ def one_training_in(workdir: Path) -> Iterator[None]:
                 f"--workdir={workdir}: {other} is training in it: wait until it ends, or give "
                 f"another --workdir"
             )
+        _must_be_one_folder(workdir)
         yield
+
+
+def _must_be_one_folder(workdir: Path) -> None:
+    path = workdir / LOCK
+    written, begun = hosts.from_first(path.read_text), time.monotonic()
+    while not (found := path.exists() and path.read_text() == written):
+        if time.monotonic() - begun > DELAY:
+            break
+        time.sleep(0.5)
+    missing = int(hosts.sum_over_hosts(np.asarray(not found, np.int32)))
+    if missing:
+        raise UserError(
+            f"--workdir={workdir} is another folder on {missing} hosts than on the first: give one "
+            f"that all of them share"
+        )
 
 
 def _take(workdir: Path, stack: contextlib.ExitStack) -> str | None:
     """None, and the workdir is this process's until the stack is closed; else whose it is."""
-    path, here = workdir / "training.lock", f" on {socket.gethostname()}"
+    path, here = workdir / LOCK, f" on {socket.gethostname()}"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = stack.enter_context(path.open("a+"))

@@ -141,6 +141,8 @@ class TrainingStep:
         forward = self._forward_flops(self.model, batch)
         whole = self.learner is self.model
         learning = forward if whole else self._forward_flops(self.learner, batch)
+        if front_end := getattr(self.learner, "log_mel", None):
+            learning -= matmul_flops(front_end, batch.audio)
         return forward + 2 * learning
 
     def _forward_flops(self, part: nn.Module, batch: Batch) -> int:

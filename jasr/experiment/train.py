@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jasr.corpora.corpus import Corpus
+from jasr.errors import HostLost
 from jasr.experiment.adapt import adapt
 from jasr.experiment.clusters import predicted_clusters
 from jasr.experiment.config_checks import check_numbers
@@ -62,6 +64,7 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     Raises UserError for whatever the user can mend.
     """
     folder, config = Path(workdir), config.to_dict()
+    hosts.must_agree(json.dumps(config, sort_keys=True), "the config")
     check_numbers(config)
     corpus = open_training(config, data_dir)
     validation = open_split(config, config["splits"]["validation"], data_dir)
@@ -87,6 +90,9 @@ def _set_aside(checkpoints: Checkpoints, damage: DamagedCheckpoint) -> None:
     if damage.folder != checkpoints.folder or checkpoints.steps() == [damage.step]:
         raise damage
     aside = checkpoints.set_aside(damage.step)
+    if jax.process_count() > 1:
+        # The others may have read their parts of it, and go on.
+        raise HostLost(f"{damage.what}: kept as {aside}")
     logging.warning("%s: kept as %s; going on from the checkpoint before it", damage.what, aside)
 
 
@@ -185,6 +191,7 @@ def _train(
             save=lambda state, figures: checkpoints.save(state, meta.to_dict(), figures),
             report=lambda loaded: skipped.add(loaded.problems),
             preempted=preemption.reached,
+            processes_per_row=jax.process_count() // placement.row_share[1],
             writer=writer,
         )
     writer.close()

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from jasr.audio.waveform import change_speed
 from jasr.corpora.corpus import Corpus, Problem
-from jasr.errors import UserError
+from jasr.errors import UserError, first_line
 from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.epoch import FILLER
 from jasr.pipeline.lesson_rows import LessonRows
@@ -46,6 +46,7 @@ class LoadedBatch:
     """This process's rows of the batch of a step.
 
     batch:          numpy arrays.
+    speeds:         at which each row's recording is heard.
     problems:       utterances that could not be loaded, whose rows only fill; noise recordings too.
     audio_seconds:  real audio in the rows, after speed perturbation.
     padded_seconds: the rows' whole extent, padding and filler rows counted.
@@ -54,6 +55,7 @@ class LoadedBatch:
     batch: Batch
     step: int
     epoch: int
+    speeds: Float[np.ndarray, " batch"]
     problems: tuple[Problem, ...]
     audio_seconds: float
     padded_seconds: float
@@ -152,6 +154,14 @@ def _assembled(ahead: grain.IterDataset, sample_rate: int) -> Iterator[LoadedBat
     try:
         for rows in rows_of_steps:
             yield _assemble(rows, sample_rate)
+    except RuntimeError as error:
+        if "Worker process was terminated" not in str(error):
+            raise
+        raise UserError(
+            f"a loader process was ended by the system ({first_line(error)}): give the machine "
+            f"more memory, or a larger /dev/shm, through which batches travel, or lower "
+            f"config.data.num_workers"
+        ) from error
     finally:
         rows_of_steps.close()
         # Grain's ended threads keep their last rows, and so shared memory, in reference cycles.
@@ -177,6 +187,7 @@ def _assemble(rows: dict[str, Any], sample_rate: int) -> LoadedBatch:
         ),
         step=rows["step"],
         epoch=rows["epoch"],
+        speeds=np.asarray(rows["speeds"]),
         problems=tuple(Problem(*problem) for problem in rows["problems"]),
         audio_seconds=samples / sample_rate,
         padded_seconds=audio.size / sample_rate,
@@ -236,6 +247,7 @@ class _LoadRows:
         return {
             "step": step,
             "epoch": planned.epoch,
+            "speeds": np.asarray(planned.speeds[number * num_rows :][:num_rows], np.float32),
             "ids": ids,
             "audio": audio,
             "num_samples": num_samples,

@@ -24,6 +24,7 @@ class Chip:
 # By the beginning of JAX's device_kind.
 CHIPS = {
     "NVIDIA A100": Chip(flops=312e12, memory=80e9, bandwidth=2.04e12, interconnect=300e9),
+    "NVIDIA H100 PCIe": Chip(flops=756e12, memory=80e9, bandwidth=2.0e12, interconnect=300e9),
     "NVIDIA H100": Chip(flops=989e12, memory=80e9, bandwidth=3.35e12, interconnect=450e9),
     "NVIDIA H200": Chip(flops=989e12, memory=141e9, bandwidth=4.8e12, interconnect=450e9),
     "TPU v4": Chip(flops=275e12, memory=32e9, bandwidth=1.228e12, interconnect=300e9),

@@ -96,9 +96,11 @@ class Placement:
 
     def shard_batch(self, batch: Batch) -> Batch:
         """This process's rows of a batch, as global arrays."""
-        return jax.tree.map(
-            lambda leaf: jax.make_array_from_process_local_data(self.rows, leaf), batch
-        )
+        return jax.tree.map(self.shard_rows, batch)
+
+    def shard_rows(self, leaf: Any) -> jax.Array:
+        """The same of one array."""
+        return jax.make_array_from_process_local_data(self.rows, leaf)
 
     def parameters(self, boxed_params: Any) -> Any:
         """The sharding of each parameter, from the logical axes in its Linen metadata box.

@@ -22,7 +22,6 @@ from flax.traverse_util import unflatten_dict
 from orbax.checkpoint import checkpoint_managers
 
 from jasr.errors import UserError
-from jasr.sharding.hosts import is_first, wait_for_all
 from jasr.training.checkpoint_failures import named_damage, named_failures
 from jasr.training.checksum import checksums
 from jasr.training.state import TrainState
@@ -269,13 +268,15 @@ class Checkpoints:
             )
 
     def set_aside(self, step: int) -> Path:
-        """Renames a step's folder, so that it is no checkpoint any more; where it lies now."""
+        """Renames a step's folder, so that it is no checkpoint any more; where it lies now.
+
+        Of several processes each may do it that finds the damage, and no other need.
+        """
         aside = self._folder / f"damaged-{step}"
         while aside.exists():
             aside = aside.with_name(f"{aside.name}-again")
-        if is_first():
+        with contextlib.suppress(FileNotFoundError):
             (self._folder / str(step)).rename(aside)
-        wait_for_all(f"{step} is set aside")
         self._manager.reload()
         return aside
 

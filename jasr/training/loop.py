@@ -65,13 +65,12 @@ class Interval:
         if len(self.metrics) > 2:
             jax.block_until_ready(self.metrics[-3]["loss"])
 
-    def summary(self) -> dict[str, float]:
+    def summary(self, processes_per_row: int) -> dict[str, float]:
         """Means over the interval; raw terms are divided by their counts, summed over steps."""
         fetched = jax.device_get(self.metrics)
         seconds = time.perf_counter() - self.start
-        audio_seconds, padded_seconds, flops = sum_over_hosts(
-            np.asarray([self.audio_seconds, self.padded_seconds, self.flops])
-        ).tolist()
+        own = np.asarray([self.audio_seconds, self.padded_seconds, self.flops])
+        audio_seconds, padded_seconds, flops = (sum_over_hosts(own) / processes_per_row).tolist()
         terms = fetched[0]["terms"]
         for metrics in fetched[1:]:
             terms = jax.tree.map(lambda a, b: a + b, terms, metrics["terms"])
@@ -105,6 +104,7 @@ def train(
     save: Callable[[TrainState, dict[str, float] | None], None],
     report: Callable[[LoadedBatch], None],
     preempted: Callable[[int], bool],
+    processes_per_row: int,
     writer: MetricsWriter | NoMetrics,
 ) -> TrainState:
     """Takes the steps from state.step to config.num_steps; returns the last state.
@@ -115,6 +115,7 @@ def train(
     save:      starts writing a checkpoint.
     report:    takes note of utterances that could not be loaded.
     preempted: whether to save after a step and stop.
+    processes_per_row: how many processes load each row of a batch.
     Raises Preempted when it has done so, and UserError after config.max_nonfinite steps in a row
     without a finite gradient.
     """
@@ -143,7 +144,7 @@ def train(
             last = number == config.num_steps
 
             if number % config.log_every == 0 or last:
-                values = interval.summary() | {
+                values = interval.summary(processes_per_row) | {
                     "learning_rate": float(learning_rate(number - 1)),
                     "compilations": step.count,
                 }
@@ -155,8 +156,12 @@ def train(
                 _must_be_finite(int(values["nonfinite_steps"]), number, config)
                 interval = Interval()
 
+            due = number % config.evaluate_every == 0 or last
+            if due:
+                # Steps that still run would end in the evaluation's time.
+                jax.block_until_ready(metrics["loss"])
             figures, trained_until = None, time.perf_counter()
-            if number % config.evaluate_every == 0 or last:
+            if due:
                 figures = evaluate(state)
                 writer.write(
                     number, {f"validation/{name}": value for name, value in figures.items()}
