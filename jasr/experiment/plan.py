@@ -114,6 +114,11 @@ def plan_training(
     Lengths are those of the prepared corpus; where there is none, uniform up to
     config.data.max_seconds. Raises UserError.
     """
+    if config["lora"] or config["teacher"].get("lessons"):
+        raise UserError(
+            "low-rank changes and kept lessons are not planned: leave out config.lora and "
+            "config.teacher.lessons; without them a step needs more"
+        )
     placement = Placement.from_config(config["mesh"], devices)
     selection, durations = _selection(config, data_dir)
     plan = order(

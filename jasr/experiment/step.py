@@ -102,6 +102,7 @@ class TrainingStep:
             optimizer=optimizer,
             balancer=balancer,
             microbatches=config["train"]["microbatches"],
+            is_frozen=described.is_frozen(nn.unbox(boxed)),
         )
         return cls(
             take=take,

@@ -13,9 +13,12 @@ FREE = {
 }
 # Custom calls that are kernels of ours, such as Pallas's; others only name or place.
 KERNEL = 'custom_call_target="tpu_custom_call"'
+# What a TPU makes of an all-reduce of which each device keeps a part: a fusion of this name.
+SCATTERED = "all-reduce-scatter"
 # Bytes that each device sends, of a result of N bytes in a group of g devices.
 SENT = {
     "all-reduce": lambda size, group: 2 * size * (group - 1) / group,
+    SCATTERED: lambda size, group: size * (group - 1) / group,
     "all-gather": lambda size, group: size * (group - 1) / group,
     "reduce-scatter": lambda size, group: size * (group - 1),
     "all-to-all": lambda size, group: size * (group - 1) / group,
@@ -31,8 +34,10 @@ def collective_bytes(program: Program) -> Mapping[str, float]:
     """
     sent: dict[str, dict[str, float]] = {kind: {} for kind in SENT}
     for computation, times in program.runs():
-        for instruction in _with_fused(program, computation):
+        for instruction, fusion in _with_fused(program, computation):
             kind = instruction.op.removesuffix("-start")
+            if kind == "all-reduce" and fusion.startswith(SCATTERED):
+                kind = SCATTERED
             if kind in SENT:
                 # Parts of one asynchronous collective share their channel.
                 channel = re.search(r"channel_id=(\d+)", instruction.text)
@@ -105,12 +110,15 @@ def _written(fused: Computation, root: Instruction) -> int:
     return root.bytes
 
 
-def _with_fused(program: Program, computation: Computation) -> list[Instruction]:
-    """A computation's instructions, and those of the fusions in it."""
+def _with_fused(
+    program: Program, computation: Computation, fusion: str = ""
+) -> list[tuple[Instruction, str]]:
+    """A computation's instructions and those of the fusions in it, and the fusion each is in."""
     found = []
     for instruction in computation.values():
-        found.append(instruction)
-        found += _with_fused(program, program.fused(instruction) or {})
+        found.append((instruction, fusion))
+        fused = program.fused(instruction) or {}
+        found += _with_fused(program, fused, instruction.name)
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.interpreters import partial_eval
 from jaxtyping import Shaped
 
 from jasr.sharding.chips import chip_of
@@ -14,11 +15,14 @@ from jasr.sharding.chips import chip_of
 def matmul_flops(function: Callable[..., Any], *args: Any) -> int:
     """FLOPs of the matrix products and convolutions in a function, 2 for each multiply-add.
 
-    args: arrays or shapes. Loops count as often as they run; a branch counts as its largest.
+    args: arrays or shapes. Loops count as often as they run, a branch counts as its largest, and
+    what no result needs does not count.
     Training takes three times the forward pass: once more for each of the two operands'
     gradients (Kaplan et al., 2020, section 2.1).
     """
-    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+    jaxpr = jax.make_jaxpr(function)(*args).jaxpr
+    needed, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return _count(needed)
 
 
 def peak_flops(devices: Shaped[np.ndarray, "..."]) -> float | None:

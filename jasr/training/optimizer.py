@@ -136,13 +136,19 @@ class Optimizer:
         if choose(DTYPES, self.params_dtype, key="config.optimizer.params_dtype") != jnp.float32:
             trained = with_masters(trained)
         if self.frozen or self.groups:
-            names = dict.fromkeys(self.frozen, FROZEN) | {name: name for name in self.groups}
             others = {name: group.build(params, axes) for name, group in self.groups.items()}
             trained = optax.partition(
-                {TRAINED: trained, FROZEN: optax.set_to_zero(), **others},
-                _first_matches(params, names, "frozen or .groups", TRAINED),
+                {TRAINED: trained, FROZEN: optax.set_to_zero(), **others}, self._labels(params)
             )
         return trained if self.average is None else with_average(trained, self.average)
+
+    def is_frozen(self, params: Any) -> Any:
+        """Of each parameter, whether it is one of `frozen`."""
+        return jax.tree.map(lambda label: label == FROZEN, self._labels(params))
+
+    def _labels(self, params: Any) -> Any:
+        names = dict.fromkeys(self.frozen, FROZEN) | {name: name for name in self.groups}
+        return _first_matches(params, names, "frozen or .groups", TRAINED)
 
     def _algorithm(self, axes: Any) -> optax.GradientTransformation:
         match self.algorithm:

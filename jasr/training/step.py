@@ -33,6 +33,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     balancer: Balancer | None = None,
     microbatches: int = 1,
+    is_frozen: Any = None,
     frozen: Mapping[str, Any] = MappingProxyType({}),
     axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
@@ -43,6 +44,7 @@ def train_step(
     is not finite changes only the counters.
 
     balancer:  finds what the terms weigh beside their configured weights; None for nothing.
+    is_frozen: of each parameter, whether it gets no gradient; None where all do.
     frozen:    collections of variables that the model reads and nothing changes: a teacher, say.
     axis_name: of a pmap each of whose devices is given a share of the batch's rows; None where
     the batch is whole, as it is under jit.
@@ -54,6 +56,13 @@ def train_step(
     def sums_of(params: Any, part: Batch, dropout_key: Array) -> dict[str, Sum]:
         # "augment" is keyed by example inside the model; dropout draws for the whole part.
         rngs = {"augment": key, "dropout": dropout_key}
+        if is_frozen is not None:
+            # What the gradient's norm would read, the compiler could not leave out.
+            params = jax.tree.map(
+                lambda leaf, fixed: jax.lax.stop_gradient(leaf) if fixed else leaf,
+                params,
+                is_frozen,
+            )
         outputs: Any = model.apply(variables | {"params": params}, part, train=True, rngs=rngs)
         return objective.sums(outputs, part, state.step)
 

@@ -17,10 +17,21 @@
 #SBATCH --output=jasr-%j.log
 set -uo pipefail
 
-srun --kill-on-bad-exit=0 .venv/bin/python -m "$@"
+# srun tells the highest code alone; of a mistake (1) all others end as if a host were lost.
+export JASR_MISTAKE=$PWD/jasr-$SLURM_JOB_ID.mistake
+srun --kill-on-bad-exit=0 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" bash -c '
+  trap : TERM  # It is for the training, which saves.
+  .venv/bin/python -m "$@"
+  code=$?
+  if [[ $code -eq 1 ]]; then touch "$JASR_MISTAKE"; fi
+  exit "$code"' task "$@"
 code=$?
-# 0: done. 1: a mistake, which would be made again. Anything else: a host was lost or preempted.
-if [[ $code -gt 1 ]]; then
+# A mistake would be made again. Anything else but 0: a host was lost or preempted.
+if [[ -e $JASR_MISTAKE ]]; then
+  rm -f "$JASR_MISTAKE"
+  exit 1
+fi
+if [[ $code -ne 0 ]]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

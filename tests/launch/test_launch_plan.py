@@ -43,6 +43,14 @@ def test_fsdp_sends_on_four_devices_what_two_and_the_formula_say():
     assert four / two == pytest.approx((3 / 4) / (1 / 2), rel=0.05)
 
 
+def test_what_is_frozen_is_not_gone_through_backwards():
+    frozen = "--config.optimizer.frozen=('^encoder/',)"
+    table = [launch("plan", *SMOKE, "--target=cpu:1", *flags) for flags in ((), (frozen,))]
+    whole, head = (float(printed.splitlines()[-1].split()[11]) for printed in table)
+    assert "GB moved" in table[0]
+    assert 0 < head < 0.7 * whole
+
+
 @pytest.mark.parametrize("config", ["pretrain.py:hubert", "pretrain.py:data2vec", "text.py:mlm"])
 def test_pretraining_is_planned_too(config, tmp_path):
     flags = (f"--config=configs/{config},smoke", "--config.data.num_buckets=1", ALL_DEVICES)
@@ -52,6 +60,8 @@ def test_pretraining_is_planned_too(config, tmp_path):
 
 def test_what_cannot_be_a_target_is_refused():
     assert "expected cpu:N, or a TPU slice" in refuse("plan", *SMOKE, "--target=tpu")
+    lora = ("--config=configs/finetune.py:lora,smoke", "--target=cpu:1")
+    assert "leave out config.lora" in refuse("plan", *lora)
 
 
 @pytest.mark.usefixtures("tpu_compiler")

@@ -132,17 +132,50 @@ def noted(folder, name):
 def run_script(script, *arguments, folder):
     environment = {"PATH": f"{folder}:/usr/bin:/bin", "SLURM_JOB_ID": "17"}
     return subprocess.run(
-        ["bash", PODS / script, *arguments], env=environment, capture_output=True, check=False
+        ["bash", PODS / script, *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        check=False,
     ).returncode
 
 
-@pytest.mark.parametrize(("code", "requeued"), [(0, []), (1, []), (75, [["requeue", "17"]])])
-def test_slurm_puts_a_preempted_run_back_and_not_a_mistake(tmp_path, code, requeued):
-    scheduler(tmp_path, "srun", [code])
+# Runs the command that follows its options once for each code, and tells the highest, as srun does.
+SRUN = """#!/usr/bin/env bash
+while [[ $1 == --* ]]; do shift; done
+highest=0
+for code in {codes}; do
+  CODE=$code "$@" || ended=$?
+  highest=$(( ${{ended:-0}} > highest ? ended : highest ))
+done
+exit "$highest"
+"""
+
+
+@pytest.mark.parametrize(
+    ("codes", "ended", "requeued"),
+    [
+        ("0 0", 0, []),
+        ("1 134", 1, []),
+        ("134 1", 1, []),
+        ("75 75", 75, [["requeue", "17"]]),
+        ("137 134", 137, [["requeue", "17"]]),
+    ],
+)
+def test_slurm_puts_a_preempted_run_back_and_not_a_mistake(tmp_path, codes, ended, requeued):
     scheduler(tmp_path, "scontrol", [])
-    assert run_script("slurm.sh", "launch.train", "--config=a b", folder=tmp_path) == code
-    assert noted(tmp_path, "srun")[0][-3:] == ["-m", "launch.train", "--config=a b"]
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@" > arguments\nexit "$CODE"\n')
+    (tmp_path / "srun").write_text(SRUN.format(codes=codes))
+    for program in (python, tmp_path / "srun"):
+        program.chmod(0o755)
+    assert run_script("slurm.sh", "launch.train", "--config=a b", folder=tmp_path) == ended
+    assert (tmp_path / "arguments").read_text().split("\n")[:3] == [
+        *("-m", "launch.train", "--config=a b")
+    ]
     assert noted(tmp_path, "scontrol") == requeued
+    assert not [*tmp_path.glob("*.mistake")]
 
 
 def test_a_cloud_tpu_slice_starts_again_after_a_preemption(tmp_path):
