@@ -83,25 +83,50 @@ def test_two_processes_recognise_each_utterance_once(together):
     assert len({line["id"] for line in by_two}) == len(by_two) == 8
 
 
-def begin(workdir, spoken, *flags):
-    """Two processes, some steps on their way to many."""
-    port, before = free_port(), steps(workdir)
-    processes = [
+def two_hosts(spoken, *flags, own=((), ())):
+    """Two processes of one run; own: flags of each alone."""
+    port = free_port()
+    return [
         start(
             "train",
             *FLAGS,
-            "--config.train.num_steps=100000",
-            "--config.train.evaluate_every=100000",
-            f"--workdir={workdir}",
             f"--data_dir={spoken}",
             f"--coordinator=localhost:{port}",
             "--num_processes=2",
             f"--process_id={number}",
             "--host_timeout=5",
             *flags,
+            *own[number],
         )
         for number in range(2)
     ]
+
+
+def test_hosts_that_were_given_different_things_are_told_so(spoken, tmp_path):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    seeds = (("--config.seed=0",), ("--config.seed=1",))
+    folders = ((workdir,), (f"--workdir={tmp_path / 'other'}",))
+    for own, expected in (
+        (seeds, "the config is not the same on all hosts"),
+        (folders, "is another folder on 1 hosts than on the first"),
+    ):
+        processes = two_hosts(spoken, workdir, own=own)
+        said = [process.communicate(timeout=120)[1] for process in processes]
+        assert any(expected in one for one in said), said
+        assert 1 in [process.returncode for process in processes]
+        assert not [*tmp_path.glob("*/checkpoints/*")]
+
+
+def begin(workdir, spoken, *flags):
+    """Two processes, some steps on their way to many."""
+    before = steps(workdir)
+    processes = two_hosts(
+        spoken,
+        "--config.train.num_steps=100000",
+        "--config.train.evaluate_every=100000",
+        f"--workdir={workdir}",
+        *flags,
+    )
     while steps(workdir) <= before + 3:
         assert all(process.poll() is None for process in processes), processes[0].communicate()
         time.sleep(0.2)
