@@ -9,7 +9,7 @@ decoder (with mlm: from the tokens before it, in a decoder); smoke (a minute on 
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, parse_argument, use_muon
+from configs.defaults import get_defaults, make_smoke, parse_argument
 from configs.models import text_decoder, text_encoder
 
 
@@ -30,7 +30,6 @@ def get_config(arg: str = "causal") -> ConfigDict:
         )
     else:
         config.objective = ConfigDict({"cross_entropy": {"name": "cross_entropy"}})
-    use_muon(config)
     config.data.update({"min_seconds": 0.0, "batch_seconds": 240.0, "num_buckets": 4})
     config.evaluators = ConfigDict({"objective": {"name": "objective"}})
     config.train.update({"num_steps": 5000, "evaluate_every": 1000, "checkpoint_every": 1000})
