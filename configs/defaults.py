@@ -23,7 +23,8 @@ def get_defaults() -> ConfigDict:
     config.splits = ConfigDict({"train": "train", "validation": "validation", "untranscribed": ""})
     # What launch.label says a recogniser heard in them; without a path they have no text. Of it are
     # believed so many hypotheses a recording, of such a confidence, if it is of the surest share of
-    # recordings and a second recogniser agrees (one less the word error rate).
+    # recordings and a second recogniser agrees (one less the word error rate). transcribed_passes:
+    # how often an epoch goes over those of train meanwhile, in eighths.
     config.labels = ConfigDict(
         {
             "path": "",
@@ -31,6 +32,7 @@ def get_defaults() -> ConfigDict:
             "surest": 1.0,
             "min_agreement": 0.0,
             "hypotheses": 1,
+            "transcribed_passes": 1.0,
         }
     )
 

@@ -19,6 +19,7 @@ from jasr.corpora.joined import JoinedCorpus
 from jasr.corpora.librispeech import LibrispeechSource
 from jasr.corpora.manifest import ManifestSource
 from jasr.corpora.part import PartOfCorpus
+from jasr.corpora.passes import check_passes
 from jasr.corpora.preparation import Preparation, already_prepared, prepare, read_source
 from jasr.corpora.prepared import PreparedCorpus, splits_of
 from jasr.corpora.source import Source
@@ -148,13 +149,9 @@ def _parts(
             raise UserError(f"config.corpus.parts.{name} is {part!r}: expected a section of keys")
         part = {"kind": "manifest", "folder": name, "passes": 1.0, "options": {}, **dict(part)}
         passes, folder = part.pop("passes"), part.pop("folder")
-        if not isinstance(passes, int | float) or not 0 < passes <= 1000 or passes * 8 % 1:
-            raise UserError(
-                f"config.corpus.parts.{name}.passes is {passes!r}: expected a number above 0, in "
-                f"eighths, such as 0.125 or 2.5"
-            )
+        passes = check_passes(passes, f"config.corpus.parts.{name}.passes")
         rates = {"sample_rate": given["sample_rate"]} if "sample_rate" in given else {}
-        yield {**rates, **part, "name": name}, float(passes), folder
+        yield {**rates, **part, "name": name}, passes, folder
 
 
 def _open(config: CorpusConfig, split: str, data_dir: Path | str | None) -> Corpus:

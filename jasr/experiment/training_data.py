@@ -9,6 +9,7 @@ from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
 from jasr.corpora.heard import HeardCorpus, Trust
 from jasr.corpora.joined import JoinedCorpus
+from jasr.corpora.passes import check_passes
 from jasr.corpora.unpaired import UnpairedCorpus
 from jasr.corpora.untranscribed import UntranscribedCorpus
 from jasr.errors import UserError
@@ -37,7 +38,10 @@ def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
         parts.append(_untranscribed(config, splits["untranscribed"], data_dir))
     if not parts:
         raise UserError("config.splits.train and .untranscribed are empty: give one of them")
-    corpus = parts[0] if len(parts) == 1 else JoinedCorpus(parts)
+    passes = check_passes(
+        config["labels"]["transcribed_passes"], "config.labels.transcribed_passes"
+    )
+    corpus = parts[0] if len(parts) == 1 else JoinedCorpus(parts, (passes, 1.0))
     if config["unpaired_text"]:
         corpus = UnpairedCorpus(corpus, _unpaired_text(config, data_dir), config["seed"])
     return corpus
@@ -63,7 +67,7 @@ def _untranscribed(config: Mapping[str, Any], split: str, data_dir: str | None) 
         )
     corpus = open_corpus(config["corpus"], split, data_dir)
     labels = dict(config["labels"])
-    path = labels.pop("path")
+    path, _ = labels.pop("path"), labels.pop("transcribed_passes")
     if not path and config["data"]["needs_text"]:
         raise UserError(
             f"nothing says what is said in config.splits.untranscribed, {split}: give "
