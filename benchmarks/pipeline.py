@@ -17,7 +17,7 @@ from ml_collections import config_flags
 from jasr.corpora.catalogue import open_corpus
 from jasr.corpora.corpus import Corpus
 from jasr.corpora.manifest_file import ManifestCorpus
-from jasr.pipeline.augment import WaveformAugment
+from jasr.experiment.training_data import open_augment
 from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
 from jasr.pipeline.usable import select_usable
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> None:
         vocab_size=config.text.vocab_size,
     )
     targets = Transcripts(tokenizer, normalize)
-    augment = WaveformAugment(**config.data.augment)
+    augment = open_augment(config.to_dict(), _DATA_DIR.value)
     plan = TrainPlan(
         select_usable(
             corpus,

@@ -76,6 +76,8 @@ def get_defaults() -> ConfigDict:
             "noise_snr_db": (5.0, 30.0),
         }
     )
+    # Recordings to take noise from, by a corpus's name and split; without a name it is generated.
+    config.data.augment.noise = ConfigDict({"name": "", "split": "train"})
 
     config.model = ctc_transformer()
     config.objective = ConfigDict({"ctc": {"name": "ctc", "weight": 1.0}})

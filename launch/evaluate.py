@@ -1,7 +1,7 @@
 """Score a trained recogniser; the workdir holds all it needs.
 
 python -m launch.evaluate --workdir=runs/fsdd --split=test
-python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.jsonl
+python -m launch.evaluate --workdir=runs/fsdd --manifest=my_recordings/manifest.jsonl --split=test
 python -m launch.evaluate --workdir=runs/fsdd --decoding=ctc_beam:lexicon=my_words.txt
 
 What it finds lies in WORKDIR/eval, in a folder called after the split or the manifest and whatever
@@ -15,7 +15,9 @@ from launch.huge_pages import use_huge_pages
 from launch.main import run
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the recogniser was trained.", required=True)
-_SPLIT = flags.DEFINE_string("split", "test", "Split of the corpus it was trained on.")
+_SPLIT = flags.DEFINE_string(
+    "split", None, "Of the corpus it was trained on (test), or of the manifest (all of them)."
+)
 _MANIFEST = flags.DEFINE_string("manifest", None, "Score these recordings instead.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "best", "'best', 'last' or a step.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the corpus lies, if it has moved.")

@@ -17,6 +17,8 @@ FORMATS = "WAV, FLAC, Ogg, MP3 or another format of libsndfile"
 
 # A damaged header can claim any rate, and resampling from an absurd one takes for ever.
 MIN_RATE, MAX_RATE = 1_000, 768_000
+# What libsndfile says of a stream whose header states no length.
+UNSTATED_FRAMES = 2**63 - 1
 
 
 def read_recording(
@@ -80,6 +82,8 @@ def duration_seconds(path: Path | str) -> float:
         raise _not_audio(name, error) from error
     if not header.frames:
         raise UserError(f"{name} has no samples: expected a recording that is not empty")
+    if header.frames == UNSTATED_FRAMES:
+        raise _of_unstated_length(name)
     return header.frames / header.samplerate
 
 
@@ -106,6 +110,8 @@ def _decode(
     # A damaged header can claim more samples than memory holds.
     except (soundfile.LibsndfileError, MemoryError) as error:
         raise _not_audio(name, error) from error
+    except ValueError as error:
+        raise _of_unstated_length(name) from error
     wave = channels.mean(axis=1)
     finite = np.isfinite(wave)
     if not finite.all():
@@ -122,6 +128,13 @@ def _unreadable(name: str, error: OSError) -> UserError:
     if isinstance(error, FileNotFoundError):
         return UserError(f"{name} does not exist: expected a recording")
     return UserError(f"{name} cannot be read: {error.strerror}")
+
+
+def _of_unstated_length(name: str) -> UserError:
+    return UserError(
+        f"{name} does not say how long it is, as audio that was written to a pipe: convert it "
+        f"again, to a file"
+    )
 
 
 def _not_audio(name: str, error: Exception) -> UserError:

@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from jasr.audio.recording import encode_flac, read_recording
-from jasr.corpora.corpus import Problem, Utterance
+from jasr.corpora.corpus import LENGTH_TOLERANCE_SECONDS, Problem, Utterance
 from jasr.corpora.ordered_map import ordered_map
 from jasr.corpora.source import Recording, RecordingStream, Source
 from jasr.errors import UserError
@@ -134,6 +134,12 @@ def _encode(recording: Recording, sample_rate: int) -> tuple[bytes, float]:
     else:
         wave, contents = read_recording(audio, sample_rate), audio.read_bytes()
     duration = len(wave) / sample_rate
+    said = recording.duration
+    if said is not None and abs(said - duration) > LENGTH_TOLERANCE_SECONDS:
+        raise UserError(
+            f"its audio lasts {duration:.2f} s, and its source says {said:.2f} s: mend its "
+            f"duration, or copy the file again"
+        )
     if _is_stored_form(contents, sample_rate):
         return contents, duration
     return encode_flac(wave, sample_rate), duration

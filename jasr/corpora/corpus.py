@@ -28,6 +28,11 @@ class Utterance:
     labels: Mapping[str, Any] = field(default_factory=dict)
 
 
+# By how many seconds a recording may be longer or shorter than is said of it: indexes round,
+# decoders pad.
+LENGTH_TOLERANCE_SECONDS = 0.1
+
+
 @dataclass(frozen=True)
 class Problem:
     """A recording that cannot be used, and why."""

@@ -14,13 +14,17 @@ from jaxtyping import Float, Int16
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording as its source has it: `audio` is a file, or the bytes of one."""
+    """A recording as its source has it: `audio` is a file, or the bytes of one.
+
+    duration: seconds that it is said to last; None where nothing is said.
+    """
 
     id: str
     audio: Path | bytes
     text: str | None = None
     speaker: str | None = None
     labels: Mapping[str, Any] = field(default_factory=dict)
+    duration: float | None = None
 
 
 @dataclass(frozen=True)

@@ -96,8 +96,8 @@ def summarize(
     """
     if not scores:
         raise UserError(
-            "nothing to summarise: no utterance of the split was scored; "
-            "check that it is not empty and that the model can take utterances of its length"
+            "nothing to summarise: no utterance of the split was scored; check that it has "
+            "transcripts, and audio that can be read"
         )
     zero = ErrorCounts(substitutions=0, deletions=0, insertions=0, length=0)
     words = sum((score.words for score in scores), zero)

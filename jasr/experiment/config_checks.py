@@ -21,6 +21,8 @@ WHOLE = {
     "train.keep_checkpoints": (1, math.inf),
     "train.max_nonfinite": (1, math.inf),
 }
+# Of a front end where config.model.log_mel says nothing of it.
+FRONT_END_RATE = 16_000
 SECONDS = ("data.max_seconds", "data.batch_seconds", "evaluation.batch_seconds")
 
 
@@ -37,6 +39,17 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         value = _at(config, key)
         if not isinstance(value, int | float) or not 0 < value < math.inf:
             raise UserError(f"config.{key} is {value!r}: expected seconds, more than 0")
+
+
+def check_rate(config: Mapping[str, Any]) -> None:
+    """Raises UserError where the model's front end is for another rate than the corpus's."""
+    front_end = config["model"].get("log_mel", {})
+    rate, heard = config["corpus"]["sample_rate"], front_end.get("sample_rate", FRONT_END_RATE)
+    if front_end.get("name") in ("log_mel", "whisper") and rate != heard:
+        raise UserError(
+            f"config.corpus.sample_rate is {rate}, and config.model.log_mel is for {heard} Hz: let "
+            f"both be one, in the config module (config.model.log_mel.sample_rate = {rate})"
+        )
 
 
 def _at(config: Mapping[str, Any], key: str) -> Any:

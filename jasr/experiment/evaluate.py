@@ -35,7 +35,7 @@ SHOWN_SAMPLES = 5
 def evaluate_workdir(
     workdir: str,
     *,
-    split: str,
+    split: str | None,
     manifest: str | None,
     checkpoint: str,
     data_dir: str | None,
@@ -46,7 +46,9 @@ def evaluate_workdir(
 ) -> dict[str, Any]:
     """Scores a trained recogniser; writes WORKDIR/eval/NAME and prints what it found.
 
-    split:      of the corpus it was trained on; manifest: recordings to score instead.
+    split:      of the corpus it was trained on, "test" if it is None; or of the manifest, all of
+                them if it is None.
+    manifest:   recordings to score instead.
     checkpoint: "best", "last" or a step.
     data_dir:   where that corpus lies now, if not where training found it.
     decoding:   NAME[:KEY=VALUE,...], instead of config.decoding; the folder's name tells it.
@@ -56,7 +58,13 @@ def evaluate_workdir(
     """
     recognition, params, step = load(workdir, checkpoint, decoding, data_dir)
     config = recognition.meta.config
-    name = split if manifest is None else _name_of(Path(manifest).resolve())
+    if manifest is None:
+        name = split = split or "test"
+        scored_of = {"split": split}
+    else:
+        path = Path(manifest).resolve()
+        name = _name_of(path, split)
+        scored_of = {"manifest": str(path), "split": split or "all"}
     if heard is not None:
         if config["model"].get("reads") != "transcript":
             raise UserError(
@@ -74,11 +82,11 @@ def evaluate_workdir(
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index(), anew=True)
 
-    def corpus_of(section: Mapping[str, Any], split: str) -> Corpus:
+    def corpus_of(section: Mapping[str, Any], split: str | None) -> Corpus:
         if manifest is not None:
-            corpus: Corpus = ManifestCorpus(Path(manifest), section["sample_rate"])
+            corpus: Corpus = ManifestCorpus(Path(manifest), section["sample_rate"], split=split)
         else:
-            corpus = open_corpus(section, split, recognition.meta.data_dir)
+            corpus = open_corpus(section, str(split), recognition.meta.data_dir)
         if noise_db:
             corpus = NoisyCorpus(corpus, snr_db)
         return HeardCorpus(corpus, Path(heard)) if heard else corpus
@@ -87,7 +95,7 @@ def evaluate_workdir(
         return evaluate_tasks(
             recognition,
             params,
-            {task: corpus_of(*place_of(config, task, split)) for task in tasks},
+            {task: corpus_of(*_place(config, task, split, manifest)) for task in tasks},
             step=step,
             folder=folder,
             title=f"{Path(workdir).name}: {name}",
@@ -100,6 +108,12 @@ def evaluate_workdir(
         params, corpus, report=lambda loaded: skipped.add(loaded.problems)
     )
     scores = score(corpus.utterances, hypotheses, recognition.normalize)
+    if hosts.is_first():
+        skipped.add(
+            Problem(one.id, "it has no transcript to be scored against")
+            for one in corpus.utterances
+            if one.text is None
+        )
     if not scores:
         raise UserError(
             f"{name} of {workdir}: none of its {len(corpus)} utterances has both a transcript and "
@@ -113,10 +127,12 @@ def evaluate_workdir(
         seconds=seconds,
         scored=recognition.scored,
     )
-    summary |= kept_in(params)
-    pictures = pictures_of(recognition, dequantized(params), corpus, scores)
+    summary |= {**kept_in(params), **scored_of, "checkpoint": checkpoint}
+    summary["skipped"] = len(corpus.utterances) + len(corpus.problems) - len(scores)
     if hosts.is_first():
         write_evaluation(folder, scores, summary)
+    pictures = pictures_of(recognition, dequantized(params), corpus, scores)
+    if hosts.is_first():
         write_report(
             folder,
             scores,
@@ -128,12 +144,21 @@ def evaluate_workdir(
     return summary
 
 
-def _name_of(manifest: Path) -> str:
-    """Of a manifest's evaluation: its folder's, and its own where that is no usual one."""
-    if manifest.is_dir():
-        return manifest.name
-    folder = manifest.parent.name
-    return folder if manifest.stem == "manifest" else f"{folder}-{manifest.stem}"
+def _place(
+    config: Mapping[str, Any], task: str, split: str | None, manifest: str | None
+) -> tuple[Mapping[str, Any], str | None]:
+    """The corpus section of a task, and what it calls the split; a manifest's are its own."""
+    section, own = place_of(config, task, split or "test")
+    return section, own if manifest is None else split
+
+
+def _name_of(manifest: Path, split: str | None) -> str:
+    """Of a manifest's evaluation: by its folder, by itself where its name is no usual one, and by
+    the split of it that is scored."""
+    names = ["manifest", manifest.name if manifest.is_dir() else manifest.parent.name]
+    if not manifest.is_dir() and manifest.stem != "manifest":
+        names.append(manifest.stem)
+    return "-".join([*names, *([split] if split else [])])
 
 
 def _slug(decoding: str) -> str:
@@ -202,7 +227,7 @@ def transcribe_files(
             params, recordings, report=lambda loaded: problems.extend(loaded.problems)
         )
         if problems:
-            raise UserError(problems[0].reason)
+            raise UserError(f"{problems[0].id}: {problems[0].reason}")
         for one, answer in zip(said, answers, strict=True):
             one[name] = answer
     return said
@@ -216,7 +241,8 @@ def _print(scores: Sequence[UtteranceScore], summary: Mapping[str, Any], folder:
     print(
         f"\n{summary['scored']} error rate {100 * summary['wer']:.2f} % "
         f"[{100 * summary['wer_low']:.2f}, {100 * summary['wer_high']:.2f}] "
-        f"on {summary['words']} {summary['scored']}s of {summary['utterances']} utterances "
+        f"on {summary['words']} {summary['scored']}s of {summary['utterances']} utterances, "
+        f"{summary['skipped']} left out "
         f"({summary['substitutions']} substitutions, {summary['deletions']} deletions, "
         f"{summary['insertions']} insertions); character error rate {100 * summary['cer']:.2f} %; "
         f"normaliser {summary['normalizer']}, {summary['decoding']}, step {summary['step']}\n"

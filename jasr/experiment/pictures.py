@@ -25,15 +25,18 @@ def pictures_of(
 ) -> dict[str, list[Picture]]:
     """Log-mel, CTC posteriors and the decoder's attention of the worst utterances, by id."""
     number_of = {utterance.id: i for i, utterance in enumerate(corpus.utterances)}
-    shown, waves = [], []
+    tokenizer = recognition.tokenizer
+    shown, waves, tokens = [], [], []
     for score in sorted(scores, key=lambda score: -score.words.errors)[:PICTURED]:
         try:
-            waves.append(corpus.read(number_of[score.id]))
+            wave = corpus.read(number_of[score.id])
+            written = np.asarray(tokenizer.encode(score.hypothesis), np.int32)
         except UserError:
-            continue  # evaluation has already named it
+            # It was named, or normalising made characters of it that no token has.
+            continue
         shown.append(score)
-    tokenizer = recognition.tokenizer
-    tokens = [np.asarray(tokenizer.encode(score.hypothesis), np.int32) for score in shown]
+        waves.append(wave)
+        tokens.append(written)
     if not shown:
         return {}
     seen = _look(recognition, params, waves, tokens)

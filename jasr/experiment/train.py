@@ -16,7 +16,7 @@ from jasr.corpora.corpus import Corpus
 from jasr.errors import HostLost
 from jasr.experiment.adapt import adapt
 from jasr.experiment.clusters import predicted_clusters
-from jasr.experiment.config_checks import check_numbers
+from jasr.experiment.config_checks import check_numbers, check_rate
 from jasr.experiment.construct import construct
 from jasr.experiment.data import build_targets, empty_batch
 from jasr.experiment.evaluators.registry import build_evaluators, measures
@@ -30,10 +30,9 @@ from jasr.experiment.task_checks import check_taught
 from jasr.experiment.tasks import open_split, tasks_of
 from jasr.experiment.teacher_config import TeacherConfig, has_teacher
 from jasr.experiment.teachers import taught
-from jasr.experiment.training_data import open_training
+from jasr.experiment.training_data import open_augment, open_training
 from jasr.experiment.workdir import claim
 from jasr.models.adapted import merged
-from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.lesson_rows import LessonRows
 from jasr.pipeline.loader import load_batches
 from jasr.pipeline.plan import TrainPlan
@@ -66,6 +65,7 @@ def train_in(workdir: str | Path, config: ConfigDict, *, data_dir: str | None) -
     folder, config = Path(workdir), config.to_dict()
     hosts.must_agree(json.dumps(config, sort_keys=True), "the config")
     check_numbers(config)
+    check_rate(config)
     corpus = open_training(config, data_dir)
     validation = open_split(config, config["splits"]["validation"], data_dir)
     with one_training_in(folder):
@@ -170,7 +170,7 @@ def _train(
         start_step=latest or 0,
         stop_step=settings["num_steps"],
         num_workers=config["data"]["num_workers"],
-        augment=construct(WaveformAugment, config["data"]["augment"], "config.data.augment"),
+        augment=open_augment(config, data_dir),
         share=placement.row_share,
         lessons=lessons,
     )

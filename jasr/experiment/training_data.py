@@ -15,6 +15,7 @@ from jasr.corpora.untranscribed import UntranscribedCorpus
 from jasr.errors import UserError
 from jasr.experiment.construct import construct
 from jasr.experiment.tasks import open_mixture
+from jasr.pipeline.augment import WaveformAugment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,17 @@ def open_training(config: Mapping[str, Any], data_dir: str | None) -> Corpus:
     if config["unpaired_text"]:
         corpus = UnpairedCorpus(corpus, _unpaired_text(config, data_dir), config["seed"])
     return corpus
+
+
+def open_augment(config: Mapping[str, Any], data_dir: str | None) -> WaveformAugment:
+    """What config.data.augment says, with the recordings that it takes noise from."""
+    given = dict(config["data"]["augment"])
+    noise, corpus = dict(given.pop("noise")), None
+    split = noise.pop("split")
+    if noise["name"]:
+        section = {"kind": "manifest", "sample_rate": config["corpus"]["sample_rate"], **noise}
+        corpus = open_corpus(section, split, data_dir)
+    return construct(WaveformAugment, given, "config.data.augment", noise_corpus=corpus)
 
 
 def unpaired_lines(config: Mapping[str, Any], data_dir: str | None) -> list[str]:

@@ -18,7 +18,7 @@ from absl import flags
 from jaxtyping import Bool, Float, Int
 
 from jasr.audio.waveform import change_speed
-from jasr.corpora.corpus import Corpus, Problem
+from jasr.corpora.corpus import LENGTH_TOLERANCE_SECONDS, Corpus, Problem
 from jasr.errors import UserError, first_line
 from jasr.pipeline.augment import WaveformAugment
 from jasr.pipeline.epoch import FILLER
@@ -33,8 +33,6 @@ from jasr.types import Batch, Padded
 FILLER_ID = int(np.iinfo(np.uint32).max)
 # Odd, and nothing that samples or utterances are counted by.
 PIECES_APART = 2654435761
-# How far a recording may be from the length in the index; indexes round, decoders pad.
-LENGTH_TOLERANCE_SECONDS = 0.1
 # Keeps augmentation's draws apart from the plan's under one seed.
 AUGMENT_STREAM = 2
 # Smaller arrays come from workers through a pipe, larger ones in shared memory.

@@ -121,6 +121,25 @@ def test_a_second_preparation_does_nothing_and_a_changed_source_is_prepared_agai
     assert {path.name for path in first.folder.parent.iterdir()} == {".lock", "1.0.0"}
 
 
+def test_audio_that_was_changed_in_its_place_is_prepared_again(make_manifest, tmp_path):
+    source = make_manifest({"train": 1})
+    for loudness in (0.1, 0.3):
+        noise = loudness * np.random.default_rng(0).standard_normal(8000)
+        soundfile.write(source / "noise.wav", noise, 16000)
+        (source / "noise.wav").rename(source / "audio/train-1.flac")
+        prepare_corpus(CONFIG, source, tmp_path)
+        heard = open_corpus(CONFIG, "train", tmp_path).read(0)
+        assert heard.std() == pytest.approx(loudness, rel=0.05)
+
+
+def test_a_recording_that_lasts_otherwise_than_is_said_is_left_out(make_manifest, tmp_path):
+    source = make_manifest({"train": 3}, duration=0.35)
+    assert "2 recordings could not be read" in prepare_corpus(CONFIG, source, tmp_path).summary()
+    corpus = open_corpus(CONFIG, "train", tmp_path)
+    assert [utterance.id for utterance in corpus.utterances] == ["train-3"]
+    assert "lasts 0.10 s, and its source says 0.35 s" in corpus.problems[0].reason
+
+
 def test_preparing_twice_gives_the_same_bytes(make_manifest, tmp_path):
     source = make_manifest({"train": 12, "test": 3})
     one = prepare_corpus(CONFIG, source, tmp_path / "one").folder
@@ -129,7 +148,12 @@ def test_preparing_twice_gives_the_same_bytes(make_manifest, tmp_path):
 
 
 def test_unreadable_files_are_left_out_counted_and_named(make_manifest, tmp_path):
-    source = make_manifest({"train": 6})
+    source = make_manifest({"train": 7})
+    streamed = bytearray((source / "audio/train-7.flac").read_bytes())
+    # The number of samples in STREAMINFO, as an encoder leaves it that writes to a pipe.
+    streamed[21] &= 0xF0
+    streamed[22:26] = bytes(4)
+    (source / "audio/train-7.flac").write_bytes(streamed)
     (source / "audio/train-1.flac").write_bytes(b"not audio at all")
     (source / "audio/train-2.flac").unlink()
     soundfile.write(source / "audio/train-3.flac", np.zeros(0), 16000)
@@ -138,9 +162,9 @@ def test_unreadable_files_are_left_out_counted_and_named(make_manifest, tmp_path
     (source / "audio/train-4.wav").rename(source / "audio/train-4.flac")
 
     prepared = prepare_corpus(CONFIG, source, tmp_path)
-    assert "4 recordings could not be read" in prepared.summary()
+    assert "5 recordings could not be read" in prepared.summary()
     rows = [json.loads(line) for line in (prepared.folder / "problems.jsonl").open()]
-    assert [row["id"] for row in rows] == [f"train-{number}" for number in (1, 2, 3, 4)]
+    assert [row["id"] for row in rows] == [f"train-{number}" for number in (1, 2, 3, 4, 7)]
     assert all(f"{row['id']}.flac" in row["reason"] for row in rows)
     corpus = open_corpus(CONFIG, "train", tmp_path)
     assert {utterance.id for utterance in corpus.utterances} == {"train-5", "train-6"}

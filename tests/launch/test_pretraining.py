@@ -101,6 +101,8 @@ def test_every_objective_trains_stops_and_goes_on(objective, packs, hubert):
 
 def test_a_recogniser_starts_from_the_encoder(packs, hubert):
     flags = flags_of(packs, "configs/finetune.py:smoke", f"--config.init.workdir={hubert}")
+    noise = ("--config.data.augment.noise.name=barista", "--config.data.augment.noise.split=dev")
+    flags = (*flags, *noise, "--config.data.augment.noise_probability=0.5")
     workdir = packs / "fine"
     said = launch("train", *flags, *FEW_STEPS, f"--workdir={workdir}")
     assert f"parameters of step 4 of {hubert}" in said

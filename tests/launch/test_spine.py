@@ -159,9 +159,20 @@ def test_own_recordings_are_evaluated_and_transcribed(trained, spoken, tmp_path)
     rows = [{"id": n, "audio": n, "text": text} for n in ("a.wav", "b.flac", "c.mp3")]
     manifest = tmp_path / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    launch("evaluate", f"--workdir={trained}", f"--manifest={manifest}")
-    summary = json.loads((trained / "eval" / tmp_path.name / "summary.json").read_text())
-    assert summary["utterances"] == 3
+    rows += [
+        {"id": "again", "audio": "a.wav", "text": text, "split": "test"},
+        {"id": "unsaid", "audio": "a.wav", "split": "test"},
+    ]
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scored = {}
+    for split in ((), ("--split=test",)):
+        launch("evaluate", f"--workdir={trained}", f"--manifest={manifest}", *split)
+        name = "-".join(["manifest", tmp_path.name, *("test" for _ in split)])
+        scored[split] = json.loads((trained / "eval" / name / "summary.json").read_text())
+    assert [(s["utterances"], s["skipped"]) for s in scored.values()] == [(4, 1), (1, 1)]
+    assert scored["--split=test",]["manifest"] == str(manifest)
+    skipped = (trained / "eval" / name / "skipped.jsonl").read_text()
+    assert json.loads(skipped)["id"] == "unsaid"
     names = [str(tmp_path / name) for name in ("a.wav", "b.flac", "c.mp3")]
     printed = launch("transcribe", f"--workdir={trained}", "--weights=int8", *names)
     lines = [line.split("\t") for line in printed.splitlines() if "\t" in line]

@@ -4,6 +4,7 @@ recordings ──▶ frozen encoder ──▶ frames, kept ──▶ one linear 
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,11 +46,16 @@ class Frames:
         targets: Targets,
         config: Mapping[str, Any],
     ) -> Batch:
-        """All of the corpus that can be used, as one batch with frames [B, T, embed] for audio."""
+        """All of the corpus that has a text, as one batch with frames [B, T, embed] for audio.
+
+        Of any length: in pretraining config.data.max_seconds is where recordings are cut.
+        """
         selection = select_usable(
             corpus,
             targets,
-            **{key: config["data"][key] for key in ("min_seconds", "max_seconds", "max_tokens")},
+            min_seconds=config["data"]["min_seconds"],
+            max_seconds=math.inf,
+            max_tokens=config["data"]["max_tokens"],
         )
         shards = self.placement.row_shards
         plan = in_order(config["evaluation"], selection, multiple_of=shards)

@@ -26,6 +26,11 @@ class Recognized:
                 "config.evaluators: 'recognition' knows of one text a recording; where there are "
                 "config.tasks, 'tasks' scores each"
             )
+        if all(utterance.text is None for utterance in run.corpus.utterances):
+            raise UserError(
+                "config.splits.validation has no transcript to score against: give it some, or "
+                "take 'recognition' out of config.evaluators and another train.best_by"
+            )
         recognition = Recognition.build(run.meta, run.placement)
 
         def evaluate(state: TrainState) -> Figures:
