@@ -6,13 +6,11 @@
 
 Pretrains by configs/pretrain.py and fine-tunes by configs/finetune.py. For the objectives of
 --again, --rounds times, the recogniser labels the recordings without transcripts, held to the words
-of the others, and the next one learns from them; from the second round on its encoder first learns
-to predict clusters of the last recogniser's layer. With 100 per cent the rounds begin at the
-second. Trains from scratch on the same transcripts with the same compute, as many seconds of audio
-as all of these saw together. Prints a table of the test split's error rates: of the likeliest
-characters, and held to the words of the transcripts that were learned from. Each run's best
-checkpoint on validation is scored. --corpus=spoken does it on the embedded corpus, which needs no
---source.
+of the others, and goes on with the surest of them; not with 100 per cent, where there are none.
+Trains from scratch on the same transcripts with the same compute, as many seconds of audio as all
+of these saw together. Prints a table of the test split's error rates: of the likeliest characters,
+and held to the words of the transcripts that were learned from. Each run's best checkpoint on
+validation is scored. --corpus=spoken does it on the embedded corpus, which needs no --source.
 """
 
 import itertools
@@ -30,7 +28,7 @@ flags.DEFINE_string("runs", "runs/without_transcripts", "Where the trainings' fo
 STARTS = ("scratch", *pretrain.OBJECTIVES)
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
-flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers teach the next.")
+flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers teach themselves.")
 flags.DEFINE_integer("rounds", 1, "How often they do.", lower_bound=1)
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
 
@@ -47,22 +45,6 @@ def pretraining(objective: str, seed: str, corpus: str) -> Run:
     )
 
 
-def pretraining_again(name: str, start: Run, heard: Run, seed: str, corpus: str) -> Run:
-    """From an encoder, of clusters of what a recogniser that was made of it hears."""
-    return Run(
-        name,
-        f"configs/pretrain.py:{_argument('hubert', corpus)},again",
-        (
-            f"--config.seed={seed}",
-            "--config.init.workdir={runs}/" + start.name,
-            "--config.clusters.workdir={runs}/" + heard.name,
-        ),
-        after=(heard.name,),
-        first=(("launch.prepare", DATA),),
-        scores=(),
-    )
-
-
 def fine_tuning(name: str, start: Run, percent: str, seed: str, corpus: str) -> Run:
     """Of what a pretraining has learned."""
     return Run(
@@ -75,18 +57,18 @@ def fine_tuning(name: str, start: Run, percent: str, seed: str, corpus: str) -> 
     )
 
 
-def self_training(name: str, start: Run, heard: Run, percent: str, seed: str, corpus: str) -> Run:
-    """The same, with what a recogniser hears where there are no transcripts."""
+def self_training(name: str, heard: Run, percent: str, seed: str, corpus: str) -> Run:
+    """On from a recogniser, with what it hears where there are no transcripts."""
     labels = "{runs}/" + f"{heard.name}.heard.jsonl"
     return Run(
         name,
         f"configs/finetune.py:{_argument(percent, corpus)},self_training",
         (
             f"--config.seed={seed}",
-            "--config.init.workdir={runs}/" + start.name,
+            "--config.init.workdir={runs}/" + heard.name,
             f"--config.labels.path={labels}",
         ),
-        after=(start.name, heard.name),
+        after=(heard.name,),
         first=(
             (
                 *("launch.label", DATA, "--workdir={runs}/" + heard.name, f"--output={labels}"),
@@ -100,10 +82,9 @@ def self_training(name: str, start: Run, heard: Run, percent: str, seed: str, co
 def from_scratch(percent: str, seed: str, corpus: str) -> Run:
     """With as much compute as all of them together."""
     tuned = finetune.get_config(percent)
-    rounds = FLAGS.rounds if FLAGS.again else 0
     configs = [pretrain.get_config("bestrq"), tuned]
-    configs += [tuned] * (rounds - 1 if percent == "100" else rounds)
-    configs += [pretrain.get_config("hubert,again")] * (rounds - 1)
+    if percent != "100":
+        configs += [finetune.get_config(f"{percent},self_training")] * _rounds()
     seconds = sum(config.train.num_steps * config.data.batch_seconds for config in configs)
     steps = round(seconds / tuned.data.batch_seconds)
     return Run(
@@ -117,7 +98,11 @@ def from_scratch(percent: str, seed: str, corpus: str) -> Run:
 
 def _scratch(corpus: str, seed: str) -> str:
     """With more rounds it trains for longer."""
-    return f"{corpus}-scratch-{FLAGS.rounds if FLAGS.again else 0}-rounds-{seed}"
+    return f"{corpus}-scratch-{_rounds()}-rounds-{seed}"
+
+
+def _rounds() -> int:
+    return FLAGS.rounds if FLAGS.again else 0
 
 
 def _write_words(percent: str, corpus: str) -> tuple[str, ...]:
@@ -152,23 +137,15 @@ def experiment() -> Iterator[Run]:
             for percent in FLAGS.percent:
                 tuned = fine_tuning(f"{before.name}-{percent}", before, percent, seed, corpus)
                 yield tuned
-                if start in FLAGS.again:
-                    yield from again(before, tuned, percent, seed, corpus)
+                if start in FLAGS.again and percent != "100":
+                    yield from again(tuned, percent, seed, corpus)
 
 
-def again(encoder: Run, heard: Run, percent: str, seed: str, corpus: str) -> Iterator[Run]:
-    """What a recogniser teaches the next, --rounds times."""
+def again(heard: Run, percent: str, seed: str, corpus: str) -> Iterator[Run]:
+    """What a recogniser teaches itself, --rounds times."""
     first = heard.name
-    # Where all is transcribed, the first has nothing to hear.
-    for turn in range(2 if percent == "100" else 1, FLAGS.rounds + 1):
-        name = f"{first}-again-{turn}"
-        if turn > 1:
-            encoder = pretraining_again(f"{name}-encoder", encoder, heard, seed, corpus)
-            yield encoder
-        if percent == "100":
-            heard = fine_tuning(name, encoder, percent, seed, corpus)
-        else:
-            heard = self_training(name, encoder, heard, percent, seed, corpus)
+    for turn in range(1, FLAGS.rounds + 1):
+        heard = self_training(f"{first}-again-{turn}", heard, percent, seed, corpus)
         yield heard
 
 

@@ -4,22 +4,22 @@
                               --workdir=runs/fine
     python -m launch.evaluate --workdir=runs/fine --split=test
 
-And once more, of what that one hears in the recordings whose transcripts it was not given, held to
-the words of those it was:
+And on from there, with what that one hears in the recordings whose transcripts it was not given,
+held to the words of those it was, as often as it helps:
 
     python -m launch.words    --config=configs/finetune.py:10 --output=runs/words.txt
     python -m launch.label    --config=configs/finetune.py:10,self_training --workdir=runs/fine \\
                               --decoding=ctc_beam:lexicon=runs/words.txt --output=runs/heard.jsonl
     python -m launch.train    --config=configs/finetune.py:10,self_training \\
                               --config.labels.path=runs/heard.jsonl \\
-                              --config.init.workdir=runs/bestrq --workdir=runs/finer
+                              --config.init.workdir=runs/fine --workdir=runs/finer
 
 Of an encoder that configs/pretrain.py trained, or with the argument decoder of a language model
 that configs/text.py:causal did. Arguments: 1, 10 or 100, per cent of the transcripts to learn from
-(100 if none is given); self_training (and the recordings of the others); spoken (the embedded
-corpus instead of AN4); waveform (of an encoder that hears waveforms); scratch (the same recogniser
-and data, and no parameter learned before); lora (low-rank changes to attention, and all else
-frozen); smoke (a minute on two cores).
+(100 if none is given); self_training (and the recordings of the others, from the recogniser that
+heard them); spoken (the embedded corpus instead of AN4); waveform (of an encoder that hears
+waveforms); scratch (the same recogniser and data, and no parameter learned before); lora (low-rank
+changes to attention, and all else frozen); smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -51,8 +51,6 @@ def get_config(arg: str = "") -> ConfigDict:
                 "left to hear; give 1 or 10"
             )
         config.splits.untranscribed = f"train[{percent}%:]"
-        # The surer half or so of what it hears.
-        config.labels.min_confidence = 0.75
     config.train.num_steps = 2000
     if "waveform" in words:
         hear_waveforms(config.model)
@@ -65,6 +63,8 @@ def get_config(arg: str = "") -> ConfigDict:
             # Its tokens, so that the two can be compared, and none of its parameters.
             config.init.rename["^"] = "elsewhere/"
             config.init.new, config.init.left = ("",), ("",)
+    elif "self_training" in words:
+        _go_on_with_what_was_heard(config)
     elif "scratch" not in words:
         config.init.new = ("^ctc_head/",)
         # The vector of what is masked is of use where frames still are.
@@ -82,6 +82,17 @@ def get_config(arg: str = "") -> ConfigDict:
         if "spoken" in words:
             config.corpus.options = ConfigDict(FEW_SENTENCES)
     return config
+
+
+def _go_on_with_what_was_heard(config: ConfigDict) -> None:
+    """A noisy student (Park et al., 2020): its input is harder than that which was labelled."""
+    config.text.tokenizer, config.init.checkpoint = "init", "best"
+    config.labels.surest = 0.6
+    if config.model.spec_augment:
+        config.model.spec_augment.update({"time_masks": 4, "frequency_masks": 3})
+    else:
+        config.model.span_mask.start_probability = 0.04
+    config.optimizer.learning_rate.peak = 2e-3
 
 
 def _add_language_model(config: ConfigDict) -> None:
