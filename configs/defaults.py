@@ -182,6 +182,14 @@ def use_muon(config: ConfigDict) -> None:
     config.optimizer.learning_rate.update({"peak": 4e-3, "warmup_steps": 100})
 
 
+def hear_waveforms(config: ConfigDict) -> None:
+    """Has the encoder read samples instead of log-mel features, frames of 20 ms."""
+    config.model.log_mel = ConfigDict({"name": "waveform"})
+    config.model.encoder.stem = "wav2vec2"
+    # Muon leaves convolutions to Adam, for which its rate is high.
+    config.optimizer.multipliers["^encoder/stem/"] = 0.25
+
+
 def make_smoke(config: ConfigDict) -> None:
     """Shrinks a config to one that finishes in a minute on two cores."""
     sizes = {"embed_dim": 32, "num_heads": 2, "mlp_dim": 64}

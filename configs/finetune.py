@@ -25,8 +25,8 @@ changes to attention, and all else frozen); smoke (a minute on two cores).
 from ml_collections import ConfigDict
 
 from configs import an4
-from configs.defaults import make_smoke, one_of, parse_argument
-from configs.models import add_decoder, hear_waveforms
+from configs.defaults import hear_waveforms, make_smoke, one_of, parse_argument
+from configs.models import add_decoder
 from configs.quickstart import FEW_SENTENCES
 from jasr.errors import UserError
 
@@ -40,6 +40,7 @@ ARGUMENTS = (
 def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ARGUMENTS)
     percent = one_of(words, PERCENTAGES, "100")
+    one_of(words, ("self_training", "scratch"), "")
     config = an4.get_config()
     if "spoken" in words:
         config.corpus.update({"kind": "spoken", "name": "spoken"})
@@ -53,7 +54,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.splits.untranscribed = f"train[{percent}%:]"
     config.train.num_steps = 2000
     if "waveform" in words:
-        hear_waveforms(config.model)
+        hear_waveforms(config)
         # There are no bands to mask: spans of the stem's frames are.
         config.model.spec_augment = ConfigDict()
         config.model.span_mask = ConfigDict({"start_probability": 0.02, "span_length": 10})

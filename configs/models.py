@@ -83,12 +83,6 @@ def whisper_transformer(
     return model
 
 
-def hear_waveforms(model: ConfigDict) -> None:
-    """Has the encoder read samples instead of log-mel features, frames of 20 ms."""
-    model.log_mel = ConfigDict({"name": "waveform"})
-    model.encoder.stem = "wav2vec2"
-
-
 def add_decoder(model: ConfigDict, *, num_layers: int = 4) -> None:
     """Gives the model an attention decoder as wide as its encoder."""
     encoder = model.encoder

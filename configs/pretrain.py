@@ -19,8 +19,15 @@ with contrastive or data2vec; for a GPU); smoke (a minute on two cores).
 
 from ml_collections import ConfigDict
 
-from configs.defaults import get_defaults, make_smoke, one_of, parse_argument, use_muon
-from configs.models import hear_waveforms, masked_conformer
+from configs.defaults import (
+    get_defaults,
+    hear_waveforms,
+    make_smoke,
+    one_of,
+    parse_argument,
+    use_muon,
+)
+from configs.models import masked_conformer
 from configs.quickstart import FEW_SENTENCES
 from jasr.errors import UserError
 
@@ -73,7 +80,7 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
                 f"config argument 'waveform': {chosen} predicts what is found in log-mel "
                 f"features, whose frames are others; give contrastive or data2vec"
             )
-        hear_waveforms(config.model)
+        hear_waveforms(config)
         # Frames of 20 ms, twice as many.
         config.model.span_mask.update({"start_probability": 0.065, "span_length": 10})
         config.model.mask_features = False
