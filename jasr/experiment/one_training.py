@@ -40,8 +40,9 @@ def one_training_in(workdir: Path) -> Iterator[None]:
 
 def _must_be_one_folder(workdir: Path) -> None:
     path = workdir / LOCK
-    written, begun = hosts.from_first(path.read_text), time.monotonic()
-    while not (found := path.exists() and path.read_text() == written):
+    holder, begun = hosts.from_first(_this_process), time.monotonic()
+    # Who holds the lock would lose it by closing the file once more.
+    while not (found := hosts.is_first() or (path.exists() and path.read_text() == holder)):
         if time.monotonic() - begun > DELAY:
             break
         time.sleep(0.5)
@@ -55,7 +56,7 @@ def _must_be_one_folder(workdir: Path) -> None:
 
 def _take(workdir: Path, stack: contextlib.ExitStack) -> str | None:
     """None, and the workdir is this process's until the stack is closed; else whose it is."""
-    path, here = workdir / LOCK, f" on {socket.gethostname()}"
+    path = workdir / LOCK
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = stack.enter_context(path.open("a+"))
@@ -66,13 +67,21 @@ def _take(workdir: Path, stack: contextlib.ExitStack) -> str | None:
     begun = time.monotonic()
     while not _lock(file):
         other = path.read_text().strip()
-        if other.endswith(here) or time.monotonic() - begun > PATIENCE:
+        if other.endswith(_this_host()) or time.monotonic() - begun > PATIENCE:
             return other or "another process"
         time.sleep(1.0)
     file.truncate(0)
-    file.write(f"process {os.getpid()}{here}")
+    file.write(_this_process())
     file.flush()
     return None
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()}{_this_host()}"
+
+
+def _this_host() -> str:
+    return f" on {socket.gethostname()}"
 
 
 def _lock(file: IO[str]) -> bool:

@@ -26,7 +26,7 @@ SUMMARY_KEYS = {
     "scored",
     "wer", "wer_low", "wer_high", "cer", "words", "substitutions", "deletions", "insertions",
     "utterances", "normalizer", "decoding", "audio_seconds", "seconds", "step",
-    "weights", "parameter_bytes",
+    "weights", "parameter_bytes", "split", "checkpoint", "skipped",
 }  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_evaluation_needs_the_workdir_alone(trained):
     folder = trained / "eval" / "test"
     summary = json.loads((folder / "summary.json").read_text())
     assert summary.keys() == SUMMARY_KEYS
-    assert summary["utterances"] == 8
+    assert (summary["utterances"], summary["skipped"], summary["split"]) == (8, 0, "test")
     assert summary["wer_low"] <= summary["wer"] <= summary["wer_high"]
     lines = [json.loads(line) for line in (folder / "utterances.jsonl").read_text().splitlines()]
     errors = sum(line["substitutions"] + line["deletions"] + line["insertions"] for line in lines)
