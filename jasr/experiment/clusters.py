@@ -76,8 +76,7 @@ class ClusterConfig:
     @classmethod
     def parse(cls, config: Mapping[str, Any]) -> "ClusterConfig":
         parsed = construct(cls, config["clusters"], "config.clusters")
-        # Trainings from before there were teachers here have no such section.
-        teacher = construct(TeacherConfig, config.get("teacher", {}), "config.teacher")
+        teacher = construct(TeacherConfig, config["teacher"], "config.teacher")
         if parsed.by == "layer" and not parsed.workdir and teacher.workdirs:
             parsed = dataclasses.replace(
                 parsed, workdir=teacher.workdirs[0], checkpoint=teacher.checkpoint

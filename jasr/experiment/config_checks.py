@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from jasr.audio.log_mel import LogMel
 from jasr.errors import UserError
 
 # Lowest and highest, in whole numbers; and seconds, above nothing.
@@ -21,8 +22,6 @@ WHOLE = {
     "train.keep_checkpoints": (1, math.inf),
     "train.max_nonfinite": (1, math.inf),
 }
-# Of a front end where config.model.log_mel says nothing of it.
-FRONT_END_RATE = 16_000
 SECONDS = ("data.max_seconds", "data.batch_seconds", "evaluation.batch_seconds")
 
 
@@ -44,7 +43,7 @@ def check_numbers(config: Mapping[str, Any]) -> None:
 def check_rate(config: Mapping[str, Any]) -> None:
     """Raises UserError where the model's front end is for another rate than the corpus's."""
     front_end = config["model"].get("log_mel", {})
-    rate, heard = config["corpus"]["sample_rate"], front_end.get("sample_rate", FRONT_END_RATE)
+    rate, heard = config["corpus"]["sample_rate"], front_end.get("sample_rate", LogMel.sample_rate)
     if front_end.get("name") in ("log_mel", "whisper") and rate != heard:
         raise UserError(
             f"config.corpus.sample_rate is {rate}, and config.model.log_mel is for {heard} Hz: let "

@@ -58,9 +58,9 @@ def evaluate_workdir(
     """
     recognition, params, step = load(workdir, checkpoint, decoding, data_dir)
     config = recognition.meta.config
+    chosen = split or "test"
     if manifest is None:
-        name = split = split or "test"
-        scored_of = {"split": split}
+        name, scored_of = chosen, {"split": chosen}
     else:
         path = Path(manifest).resolve()
         name = _name_of(path, split)
@@ -82,11 +82,11 @@ def evaluate_workdir(
     folder = Path(workdir) / "eval" / name
     skipped = SkipReport(folder, process_index=jax.process_index(), anew=True)
 
-    def corpus_of(section: Mapping[str, Any], split: str | None) -> Corpus:
+    def corpus_of(section: Mapping[str, Any], own_split: str) -> Corpus:
         if manifest is not None:
             corpus: Corpus = ManifestCorpus(Path(manifest), section["sample_rate"], split=split)
         else:
-            corpus = open_corpus(section, str(split), recognition.meta.data_dir)
+            corpus = open_corpus(section, own_split, recognition.meta.data_dir)
         if noise_db:
             corpus = NoisyCorpus(corpus, snr_db)
         return HeardCorpus(corpus, Path(heard)) if heard else corpus
@@ -95,13 +95,13 @@ def evaluate_workdir(
         return evaluate_tasks(
             recognition,
             params,
-            {task: corpus_of(*_place(config, task, split, manifest)) for task in tasks},
+            {task: corpus_of(*place_of(config, task, chosen)) for task in tasks},
             step=step,
             folder=folder,
             title=f"{Path(workdir).name}: {name}",
             skipped=skipped,
         )
-    corpus = corpus_of(config["corpus"], split)
+    corpus = corpus_of(config["corpus"], chosen)
     if hosts.is_first():
         skipped.add(corpus.problems)
     hypotheses, seconds = recognition.recognize(
@@ -142,14 +142,6 @@ def evaluate_workdir(
         )
         _print(scores, summary, folder)
     return summary
-
-
-def _place(
-    config: Mapping[str, Any], task: str, split: str | None, manifest: str | None
-) -> tuple[Mapping[str, Any], str | None]:
-    """The corpus section of a task, and what it calls the split; a manifest's are its own."""
-    section, own = place_of(config, task, split or "test")
-    return section, own if manifest is None else split
 
 
 def _name_of(manifest: Path, split: str | None) -> str:

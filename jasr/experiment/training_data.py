@@ -79,7 +79,8 @@ def _untranscribed(config: Mapping[str, Any], split: str, data_dir: str | None) 
         )
     corpus = open_corpus(config["corpus"], split, data_dir)
     labels = dict(config["labels"])
-    path, _ = labels.pop("path"), labels.pop("transcribed_passes")
+    path = labels.pop("path")
+    del labels["transcribed_passes"]
     if not path and config["data"]["needs_text"]:
         raise UserError(
             f"nothing says what is said in config.splits.untranscribed, {split}: give "

@@ -94,7 +94,7 @@ class Meta:
         # Checkpoints from before there were tasks, span masks and teachers hold nothing of them.
         model = {"span_mask": {}, **config["model"]}
         return cls(
-            config={"tasks": {}, **config, "model": model},
+            config={"tasks": {}, "teacher": {}, **config, "model": model},
             tokenizer=saved["tokenizer"] and tokenizer_from_dict(saved["tokenizer"]),
             statistics=saved["statistics"],
             plan=saved["plan"],

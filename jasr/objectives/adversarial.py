@@ -4,11 +4,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, sum_over_real
 from jasr.objectives.perplexity import perplexity
-from jasr.types import Batch, Outputs, Padded, Sum
+from jasr.types import Batch, Outputs, Sum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +22,9 @@ class DiscriminatorLoss:
         fake = read_output(outputs, "fake_score", "discriminator")
         loss = jax.nn.softplus(-real.values) + jax.nn.softplus(fake.values)
         correct = ((real.values > 0).astype(jnp.float32) + (fake.values < 0)) / 2
-        return Terms(_sum(loss, real, batch), {"accuracy": _sum(correct, real, batch)})
+        return Terms(
+            sum_over_real(loss, real, batch), {"accuracy": sum_over_real(correct, real, batch)}
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class GeneratorLoss:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         score = read_output(outputs, "generator_score", "generator")
-        return Terms(_sum(jax.nn.softplus(-score.values), score, batch))
+        return Terms(sum_over_real(jax.nn.softplus(-score.values), score, batch))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ class MeanOutput:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Terms:
         found = read_output(outputs, self.output, "mean_output")
-        return Terms(_sum(found.values, found, batch))
+        return Terms(sum_over_real(found.values, found, batch))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,3 @@ class UnitDiversity:
             Sum(count * (units - used) / units, count),
             {"perplexity": Sum(used, jnp.ones((), jnp.float32))},
         )
-
-
-def _sum(values: Array, where: Padded, batch: Batch) -> Sum:
-    return Sum.of(values, where.mask & batch.example_mask[:, None])

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import optax
 
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, sum_over_real
 from jasr.types import Batch, Outputs, Sum
 
 
@@ -31,9 +31,8 @@ class MaskedRegression:
         masked_BT &= batch.example_mask[:, None]
         loss_BTE = optax.losses.huber_loss(prediction.values, target.values, delta=self.delta)
         loss_BT = jnp.mean(loss_BTE, axis=-1)
-        real_BT = target.mask & batch.example_mask[:, None]
         square_BT = jnp.mean(target.values**2, axis=-1)
         return Terms(
             loss=Sum.of(loss_BT, masked_BT),
-            metrics={"target_variance": Sum.of(square_BT, real_BT)},
+            metrics={"target_variance": sum_over_real(square_BT, target, batch)},
         )

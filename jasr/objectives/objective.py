@@ -105,6 +105,11 @@ def rows_of_task(batch: Batch, task: int) -> Batch:
     return dataclasses.replace(batch, targets=targets, example_mask=asked_B)
 
 
+def sum_over_real(values: Array, where: Padded, batch: Batch) -> Sum:
+    """Of values [batch, places], where places and rows are real."""
+    return Sum.of(values, where.mask & batch.example_mask[:, None])
+
+
 def read_output(outputs: Outputs, name: str, reader: str) -> Padded:
     """The output an objective names; raises UserError where the model does not give it."""
     if name not in outputs:

@@ -5,8 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from jasr.errors import UserError
-from jasr.objectives.distillation.hidden_states import sum_over_frames
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, sum_over_real
 from jasr.types import Batch, Outputs
 
 # Added to weights, some of which are 0, before their logarithm is taken.
@@ -32,4 +31,4 @@ class AttentionMaps:
             )
         log_ratio_BTPT = jnp.log(p_BTPT + SMALLEST) - jnp.log(q_BTPT + SMALLEST)
         loss_BT = jnp.mean(jnp.sum(p_BTPT * log_ratio_BTPT, axis=-1), axis=-1)
-        return Terms(loss=sum_over_frames(loss_BT, student, batch))
+        return Terms(loss=sum_over_real(loss_BT, student, batch))

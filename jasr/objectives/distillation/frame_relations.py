@@ -6,8 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jasr.layers.unit import unit
-from jasr.objectives.distillation.hidden_states import sum_over_frames
-from jasr.objectives.objective import Terms, read_output
+from jasr.objectives.objective import Terms, read_output, sum_over_real
 from jasr.types import Batch, Outputs, Padded
 
 
@@ -28,7 +27,7 @@ class FrameRelations:
         square_BPT = jnp.sum(jnp.where(real_B11T, difference_BPTT**2, 0), axis=-1)
         fellows_B1 = jnp.maximum(student.lengths(), 1)[:, None]
         loss_BT = jnp.mean(square_BPT, axis=1) / fellows_B1
-        return Terms(loss=sum_over_frames(loss_BT, Padded(None, student.mask), batch))
+        return Terms(loss=sum_over_real(loss_BT, Padded(None, student.mask), batch))
 
 
 def _cosines(

@@ -4,12 +4,12 @@ import dataclasses
 
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from jasr.layers.choices import choose
 from jasr.layers.unit import unit
-from jasr.objectives.objective import Terms, read_output
-from jasr.types import Batch, Outputs, Padded, Sum
+from jasr.objectives.objective import Terms, read_output, sum_over_real
+from jasr.types import Batch, Outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +31,7 @@ class HiddenStates:
         student = read_output(outputs, "student/projected", "hidden_states")
         teacher = read_output(outputs, "teacher/states", "hidden_states")
         loss_BT = jnp.mean(distance(student.values, teacher.values), axis=-1)
-        return Terms(loss=sum_over_frames(loss_BT, student, batch))
-
-
-def sum_over_frames(loss_BT: Float[Array, "batch frames"], frames: Padded, batch: Batch) -> Sum:
-    """Of the real ones."""
-    return Sum.of(loss_BT, frames.mask & batch.example_mask[:, None])
+        return Terms(loss=sum_over_real(loss_BT, student, batch))
 
 
 def _squared(student: Array, teacher: Array) -> Array:
