@@ -89,6 +89,8 @@ def _go_on_with_what_was_heard(config: ConfigDict) -> None:
     """A noisy student (Park et al., 2020): its input is harder than that which was labelled."""
     config.text.tokenizer, config.init.checkpoint = "init", "best"
     config.labels.surest = 0.6
+    # Soon labelled anew: in a longer round its errors are learned by heart.
+    config.train.update({"num_steps": 400, "evaluate_every": 400, "checkpoint_every": 400})
     if config.model.spec_augment:
         config.model.spec_augment.update({"time_masks": 4, "frequency_masks": 3})
     else:

@@ -107,11 +107,11 @@ def _decode(
         channels, rate = soundfile.read(
             file, start=start, stop=stop, dtype="float32", always_2d=True
         )
-    # A damaged header can claim more samples than memory holds.
-    except (soundfile.LibsndfileError, MemoryError) as error:
+    # A damaged header can claim more samples than memory, or an array, holds.
+    except (soundfile.LibsndfileError, MemoryError, ValueError) as error:
+        if _is_of_unstated_length(contents):
+            raise _of_unstated_length(name) from error
         raise _not_audio(name, error) from error
-    except ValueError as error:
-        raise _of_unstated_length(name) from error
     wave = channels.mean(axis=1)
     finite = np.isfinite(wave)
     if not finite.all():
@@ -128,6 +128,13 @@ def _unreadable(name: str, error: OSError) -> UserError:
     if isinstance(error, FileNotFoundError):
         return UserError(f"{name} does not exist: expected a recording")
     return UserError(f"{name} cannot be read: {error.strerror}")
+
+
+def _is_of_unstated_length(contents: bytes) -> bool:
+    try:
+        return soundfile.info(io.BytesIO(contents)).frames == UNSTATED_FRAMES
+    except (soundfile.LibsndfileError, TypeError):
+        return False
 
 
 def _of_unstated_length(name: str) -> UserError:

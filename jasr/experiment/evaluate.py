@@ -96,7 +96,7 @@ def evaluate_workdir(
             recognition,
             params,
             {task: corpus_of(*place_of(config, task, chosen)) for task in tasks},
-            step=step,
+            about={**scored_of, "checkpoint": checkpoint, "step": step},
             folder=folder,
             title=f"{Path(workdir).name}: {name}",
             skipped=skipped,

@@ -36,12 +36,15 @@ def evaluate_tasks(
     params: Any,
     corpora: Mapping[str, Corpus],
     *,
-    step: int,
+    about: Mapping[str, Any],
     folder: Path,
     title: str,
     skipped: SkipReport,
 ) -> dict[str, Any]:
-    """Scores and writes what the folder is to hold, and prints a table; corpora: of each task.
+    """Scores and writes what the folder is to hold, and prints a table.
+
+    corpora: of each task.
+    about:   what is scored, of which "step", for the summary.
 
     Of tags there are two scores: of the words that are recognised, and "words_given", of those that
     were said, where it is known and the decoder can read it.
@@ -69,6 +72,7 @@ def evaluate_tasks(
             skipped.add(corpus.problems)
         task, answering = tasks[name], asking(recognition, name)
         figures[name], labelled, seconds = answered(answering, task, corpus)
+        figures[name]["skipped"] = len(corpus) + len(corpus.problems) - len(labelled)
         if isinstance(task, Tagged):
             said = readable(recognition, corpus, least=1)
             reading = asking(given_words(recognition), name)
@@ -81,11 +85,11 @@ def evaluate_tasks(
                 folder / name,
                 corpus,
                 labelled,
-                {"decoding": answering.name, "step": step, "seconds": seconds},
+                {"decoding": answering.name, "step": about["step"], "seconds": seconds},
                 normalizer=task.normalizer,
                 title=f"{title}: {name}",
             )
-    summary = {"step": step, "tasks": figures, **kept_in(params)}
+    summary = {**about, "tasks": figures, **kept_in(params)}
     # What has been found is there whatever becomes of the comparison.
     if hosts.is_first():
         _print(tasks, figures)
@@ -149,4 +153,7 @@ def _print(tasks: Mapping[str, Task], figures: Mapping[str, Any]) -> None:
         shown[0] += f" [{100 * found[f'{first}_low']:.2f}, {100 * found[f'{first}_high']:.2f}]"
         if given := found.get("words_given"):
             shown.append(f"{first} {100 * given[first]:.2f} % where the words are given")
-        print(f"{name}: {', '.join(shown)}; {found['utterances']} utterances, {found['decoding']}")
+        print(
+            f"{name}: {', '.join(shown)}; {found['utterances']} utterances, "
+            f"{found['skipped']} left out; {found['decoding']}"
+        )

@@ -103,6 +103,18 @@ def test_missing_file(tmp_path, read):
 
 
 @pytest.mark.parametrize("read", [lambda path: read_recording(path, 16_000), duration_seconds])
+def test_flac_of_unstated_length(tmp_path, read):
+    contents = bytearray(encode_flac(np.zeros(1000, np.float32), 8_000))
+    # The last 36 bits of these are the number of samples, 0 where it is not known.
+    contents[21:26] = bytes([contents[21] & 0xF0, 0, 0, 0, 0])
+    path = tmp_path / "piped.flac"
+    path.write_bytes(contents)
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert_one_line(caught, "piped.flac", "does not say how long it is", "convert it again")
+
+
+@pytest.mark.parametrize("read", [lambda path: read_recording(path, 16_000), duration_seconds])
 @pytest.mark.parametrize(
     ("name", "contents"),
     [

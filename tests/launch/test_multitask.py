@@ -122,11 +122,13 @@ def test_every_task_is_scored(trained, evaluated):
     folder = trained / "eval" / "test"
     summary = json.loads((folder / "summary.json").read_text())
     assert set(summary["tasks"]) == TASKS
+    assert (summary["split"], summary["checkpoint"]) == ("test", "best")
     for name, figures in summary["tasks"].items():
         assert f"{name}: " in evaluated
         answers = [json.loads(line) for line in (folder / f"{name}.jsonl").open()]
         # Speakers are known of a few recordings of those that are trained on, kept back.
         assert len(answers) == figures["utterances"] == (2 if name == "speaker" else 8)
+        assert figures["skipped"] == 0
         assert all({"id", "label", "answer"} == set(answer) for answer in answers)
     assert {"f1", "precision"} <= set(summary["tasks"]["tags"]["words_given"])
     # Constrained, a line may be wrong and even cut short, but it is a frame.
