@@ -71,8 +71,10 @@ def get_config(arg: str = "") -> ConfigDict:
         # The vector of what is masked is of use where frames still are.
         masked = () if "waveform" in words else ("^mask_embedding/",)
         config.init.left = ("^heads_", *masked)
-        # At one rate for all layers, what was learned is lost before the head has learned to read.
+        # What was learned is lost where all layers learn at one rate, and where they begin before
+        # the head has learned to read.
         config.optimizer.layer_decay = 0.7
+        config.optimizer.unfreeze["^encoder"] = 600
     if "lora" in words:
         config.lora = ConfigDict(
             {"parameters": ("attention/(query|value)/kernel",), "rank": 8, "alpha": 16.0}
@@ -80,6 +82,8 @@ def get_config(arg: str = "") -> ConfigDict:
         config.optimizer.no_weight_decay = ("bias$",)
     if "smoke" in words:
         make_smoke(config)
+        if config.optimizer.unfreeze:
+            config.optimizer.unfreeze["^encoder"] = 1
         if "spoken" in words:
             config.corpus.options = ConfigDict(FEW_SENTENCES)
     return config
