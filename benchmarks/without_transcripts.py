@@ -29,7 +29,7 @@ STARTS = ("scratch", *pretrain.OBJECTIVES)
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
 flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers teach themselves.")
-flags.DEFINE_integer("rounds", 1, "How often they do.", lower_bound=1)
+flags.DEFINE_integer("rounds", 6, "How often they do.", lower_bound=1)
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
 
 

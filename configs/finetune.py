@@ -5,7 +5,7 @@
     python -m launch.evaluate --workdir=runs/fine --split=test
 
 And on from there, with what that one hears in the recordings whose transcripts it was not given,
-held to the words of those it was, as often as it helps:
+held to the words of those it was; with each new recogniser anew, as often as it helps:
 
     python -m launch.words    --config=configs/finetune.py:10 --output=runs/words.txt
     python -m launch.label    --config=configs/finetune.py:10,self_training --workdir=runs/fine \\

@@ -22,6 +22,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Where prepared corpora lie; T
 _DECODING = flags.DEFINE_string(
     "decoding", None, "Another search, NAME[:KEY=VALUE,...]: attention_beam:num_hypotheses=4"
 )
+_SECOND_DECODING = flags.DEFINE_string("second_decoding", None, "The same, of the other teacher.")
 flags.mark_flag_as_required("config")
 
 
@@ -37,6 +38,7 @@ def main(_) -> None:
             data_dir=_DATA_DIR.value,
             decoding=_DECODING.value,
             second=_SECOND.value,
+            second_decoding=_SECOND_DECODING.value,
         )
 
 

@@ -30,11 +30,13 @@ def label_split(
     data_dir: str | None,
     decoding: str | None,
     second: str | None = None,
+    second_decoding: str | None = None,
 ) -> None:
     """Writes what the recogniser of a workdir hears in config.splits.untranscribed; says how much.
 
     second: another recogniser's workdir, its best checkpoint, for their "agreement", one less its
             word error rate against the first, both normalised by config.text.normalizer.
+    second_decoding: how that one searches, as `decoding` says of the first.
 
     Of each recording "answer", the best hypothesis; "confidence", the geometric mean of its tokens'
     probabilities; "hypotheses", all that the search found, each with its own; "teacher", which
@@ -43,6 +45,8 @@ def label_split(
 
     Raises UserError where there is nothing to label.
     """
+    if second_decoding is not None and second is None:
+        raise UserError(f"--second_decoding={second_decoding}: say whose, by --second=WORKDIR")
     split = config["splits"]["untranscribed"]
     if not split:
         raise UserError("config.splits.untranscribed is empty: say which recordings to label")
@@ -52,7 +56,9 @@ def label_split(
         )
     corpus = open_corpus(config["corpus"], split, data_dir)
     heard, origin = _hear(workdir, corpus, checkpoint, decoding)
-    others, other_origin = (None, "") if second is None else _hear(second, corpus, "best", None)
+    others, other_origin = (
+        (None, "") if second is None else _hear(second, corpus, "best", second_decoding)
+    )
     normalize, rows = normalizer(config["text"]["normalizer"]), []
     for place, (utterance, found) in enumerate(zip(corpus.utterances, heard, strict=True)):
         row = {"id": utterance.id, **_row(found), "teacher": origin}

@@ -258,6 +258,7 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         *flags,
         f"--workdir={teacher}",
         f"--second={teacher}",
+        "--second_decoding=attention_beam:beam_size=2",
         "--decoding=attention_beam:beam_size=3,num_hypotheses=2",
         f"--output={labels}",
     )
@@ -270,7 +271,7 @@ def test_what_a_teacher_hears_stands_in_for_transcripts(teacher, spoken, tmp_pat
         assert 0 <= row["confidence"] <= 1
         assert row["answer"] == row["hypotheses"][0]["text"]
         assert 0 <= row["agreement"] <= 1
-        assert row["second"].startswith(f"{teacher}, step 8, attention-greedy")
+        assert row["second"].startswith(f"{teacher}, step 8, attention-beam(2")
     for row in rows[12:]:
         row["confidence"] = 0.0
     rows[0] |= {"answer": "the man walks", "confidence": 1.0}
