@@ -5,8 +5,9 @@
     python -m benchmarks.without_transcripts --runs=runs/without --seeds=0,1,2
 
 Pretrains by configs/pretrain.py and fine-tunes by configs/finetune.py. For the objectives of
---again, --rounds times, the recogniser labels the recordings without transcripts, held to the words
-of the others, and goes on with the surest of them; not with 100 per cent, where there are none.
+--again the recogniser labels the recordings without transcripts, held to the words of the others,
+and goes on with the surest of them, once for each share of --surest; not with 100 per cent, where
+there are none.
 Trains from scratch on the same transcripts with the same compute, as many seconds of audio as all
 of these saw together. Prints a table of the test split's error rates: of the likeliest characters,
 and held to the words of the transcripts that were learned from. Each run's best checkpoint on
@@ -29,7 +30,7 @@ STARTS = ("scratch", *pretrain.OBJECTIVES)
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
 flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers teach themselves.")
-flags.DEFINE_integer("rounds", 6, "How often they do.", lower_bound=1)
+flags.DEFINE_list("surest", ["0.6"] * 6 + ["0.75"] * 4, "Of what share of labels, each round.")
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
 
 
@@ -57,7 +58,7 @@ def fine_tuning(name: str, start: Run, percent: str, seed: str, corpus: str) -> 
     )
 
 
-def self_training(name: str, heard: Run, percent: str, seed: str, corpus: str) -> Run:
+def self_training(name: str, heard: Run, surest: str, percent: str, seed: str, corpus: str) -> Run:
     """On from a recogniser, with what it hears where there are no transcripts."""
     labels = "{runs}/" + f"{heard.name}.heard.jsonl"
     return Run(
@@ -67,6 +68,7 @@ def self_training(name: str, heard: Run, percent: str, seed: str, corpus: str) -
             f"--config.seed={seed}",
             "--config.init.workdir={runs}/" + heard.name,
             f"--config.labels.path={labels}",
+            f"--config.labels.surest={surest}",
         ),
         after=(heard.name,),
         first=(
@@ -102,7 +104,7 @@ def _scratch(corpus: str, seed: str) -> str:
 
 
 def _rounds() -> int:
-    return FLAGS.rounds if FLAGS.again else 0
+    return len(FLAGS.surest) if FLAGS.again else 0
 
 
 def _write_words(percent: str, corpus: str) -> tuple[str, ...]:
@@ -142,10 +144,10 @@ def experiment() -> Iterator[Run]:
 
 
 def again(heard: Run, percent: str, seed: str, corpus: str) -> Iterator[Run]:
-    """What a recogniser teaches itself, --rounds times."""
+    """What a recogniser teaches itself, round after round."""
     first = heard.name
-    for turn in range(1, FLAGS.rounds + 1):
-        heard = self_training(f"{first}-again-{turn}", heard, percent, seed, corpus)
+    for turn, surest in enumerate(FLAGS.surest, 1):
+        heard = self_training(f"{first}-again-{turn}", heard, surest, percent, seed, corpus)
         yield heard
 
 
@@ -158,7 +160,7 @@ def table(runs: Path) -> str:
         ]
         probed = spread([last_figure(runs, name, "validation/probe_cer") for name in names])
         rows[start] = [probed, *_errors(runs, names, "")]
-        for turn in range(1, FLAGS.rounds + 1) if start in FLAGS.again else ():
+        for turn in range(1, _rounds() + 1) if start in FLAGS.again else ():
             rows[f"{start}, round {turn}"] = ["-", *_errors(runs, names, f"-again-{turn}")]
     header = ["start", "probe, characters"]
     for percent in FLAGS.percent:
