@@ -7,11 +7,11 @@
 Pretrains by configs/pretrain.py and fine-tunes by configs/finetune.py. For the objectives of
 --again the recogniser labels the recordings without transcripts, held to the words of the others,
 and goes on with the surest of them, once for each share of --surest; not with 100 per cent, where
-there are none.
-Trains from scratch on the same transcripts with the same compute, as many seconds of audio as all
-of these saw together. Prints a table of the test split's error rates: of the likeliest characters,
-and held to the words of the transcripts that were learned from. Each run's best checkpoint on
-validation is scored. --corpus=spoken does it on the embedded corpus, which needs no --source.
+there are none. Trains from scratch on the same transcripts with the same compute, as many seconds
+of audio as all of these saw together. Prints a table of the test split's error rates: of the
+likeliest characters, and held to the words of the transcripts that were learned from. Each run's
+best checkpoint on validation is scored. --corpus=spoken does it on the embedded corpus, which needs
+no --source.
 """
 
 import itertools
