@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -82,17 +82,30 @@ def finish(experiment: Sequence[Run], runs: Path, *, data_dir: str, jobs: int) -
     One that fails, and those that start from it, are left; UserError names their logs at the end.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    begun: dict[str, Future[None]] = {}
     shares: SimpleQueue[set[int]] = SimpleQueue()
     for share in _shares(jobs):
         shares.put(share)
-    with ThreadPoolExecutor(jobs, initializer=lambda: _keep_to(shares.get())) as pool:
-        for run in experiment:
-            before = [begun[name] for name in run.after]
-            begun[run.name] = pool.submit(_finish_one, run, before, runs, data_dir)
-        done = list(tqdm(as_completed(begun.values()), total=len(begun), unit="run"))
-    if failures := {str(error) for future in done if (error := future.exception())}:
-        raise UserError("; ".join(sorted(failures)))
+    waiting, finished, failures = list(experiment), set[str](), list[str]()
+    begun: dict[Future[None], str] = {}
+    with (
+        ThreadPoolExecutor(jobs, initializer=lambda: _keep_to(shares.get())) as pool,
+        tqdm(total=len(waiting), unit="run") as progress,
+    ):
+        while True:
+            for run in [one for one in waiting if finished.issuperset(one.after)]:
+                waiting.remove(run)
+                begun[pool.submit(_finish_one, run, runs, data_dir)] = run.name
+            if not begun:
+                break
+            for future in wait(begun, return_when=FIRST_COMPLETED).done:
+                name = begun.pop(future)
+                if error := future.exception():
+                    failures.append(str(error))
+                else:
+                    finished.add(name)
+                    progress.update()
+    if failures:
+        raise UserError("; ".join(failures))
 
 
 def _shares(jobs: int) -> Iterator[set[int]]:
@@ -108,9 +121,7 @@ def _keep_to(cores: set[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def _finish_one(run: Run, before: Sequence[Future[None]], runs: Path, data_dir: str) -> None:
-    for future in before:
-        future.result()
+def _finish_one(run: Run, runs: Path, data_dir: str) -> None:
     finished, log = runs / run.name / "finished", runs / f"{run.name}.log"
     if finished.exists():
         return
