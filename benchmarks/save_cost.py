@@ -56,7 +56,7 @@ def main(_) -> None:
         state, seconds = take(state)
         alone.append(seconds)
         start = time.perf_counter()
-        checkpoints.save(state, {}, None)
+        checkpoints.save(state, {})
         blocked.append(time.perf_counter() - start)
         state, seconds = take(state)
         beside.append(seconds)

@@ -75,7 +75,7 @@ def write_workdir(output: str, meta: Meta, params: Any, step: int) -> None:
         step=np.int32(step), nonfinite=np.int32(0), seed=np.uint32(0), params=params, opt_state={}
     )
     with contextlib.closing(Checkpoints(Path(output))) as checkpoints:
-        checkpoints.save(state, dataclasses.replace(meta, base=None).to_dict(), None)
+        checkpoints.save(state, dataclasses.replace(meta, base=None).to_dict())
 
 
 def merge_workdir(workdir: str, output: str, *, checkpoint: str) -> str:

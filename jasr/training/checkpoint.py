@@ -1,9 +1,10 @@
 """Checkpoints: the last and the best, written in the background by Orbax.
 
-WORKDIR/checkpoints/STEP/state      the TrainState
-                         checksums  of each of its arrays
-                         meta       config, tokenizer, bucket table ...: all that
-                                    evaluation or a resumed run needs beside the state
+WORKDIR/checkpoints/STEP/state        the TrainState
+                         checksums    of each of its arrays
+                         meta         config, tokenizer, bucket table ...: all that
+                                      evaluation or a resumed run needs beside the state
+                    evaluations.json  validation figures of the steps that were evaluated
 """
 
 import contextlib
@@ -24,10 +25,11 @@ from orbax.checkpoint import checkpoint_managers
 from jasr.errors import UserError
 from jasr.training.checkpoint_failures import named_damage, named_failures
 from jasr.training.checksum import checksums
+from jasr.training.evaluations import Evaluations
 from jasr.training.state import TrainState
 from jasr.types import path_of
 
-# Under what name the figure is saved that says which checkpoint is best, whichever it is.
+# The name of the figure that says which checkpoint is best, whichever it is.
 DECIDING = "deciding"
 
 
@@ -64,6 +66,7 @@ class Checkpoints:
     ):
         self._folder = Path(workdir).resolve() / "checkpoints"
         self._metric, self.given_as = metric, given_as
+        self._evaluations = Evaluations(self._folder / "evaluations.json")
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(keep),
@@ -91,8 +94,13 @@ class Checkpoints:
                 ),
             )
 
-    def _goodness(self, metrics: dict[str, float]) -> float:
-        return -metrics[DECIDING]
+    def _goodness(self, saved: Mapping[str, Any]) -> float:
+        """Of a checkpoint, by what lies in it for Orbax: its step, or its figures as of old."""
+        deciding = (
+            self._evaluations.figure(saved["step"], DECIDING) if "step" in saved else saved[DECIDING]
+        )
+        # A step that was not evaluated, or to no number, is worse than any that was.
+        return -math.inf if math.isnan(deciding) else -deciding
 
     @property
     def folder(self) -> Path:
@@ -110,32 +118,35 @@ class Checkpoints:
     def best_step(self) -> int | None:
         """The step with the lowest metric among those kept; None if none was evaluated."""
         best = self._manager.best_step()
-        return None if best is None or math.isinf(self._metric_of(best)) else best
+        if best is None or math.isinf(self._goodness(self._manager.metrics(best))):
+            return None
+        return best
 
-    def _metric_of(self, step: int) -> float:
-        return self._manager.metrics(step)[DECIDING]
+    def is_evaluated(self, step: int) -> bool:
+        """Whether the figures of a saved step are known."""
+        return step in self._evaluations or DECIDING in self._manager.metrics(step)
 
-    def save(
-        self, state: TrainState, meta: dict[str, Any], metrics: dict[str, float] | None
-    ) -> None:
+    def note(self, step: int, figures: Mapping[str, float]) -> None:
+        """Keeps the validation figures of a step that has been saved, or is being so.
+
+        Raises UserError where the disk refuses.
+        """
+        self._evaluations.note(step, {**figures, DECIDING: figures[self._metric]})
+
+    def save(self, state: TrainState, meta: dict[str, Any]) -> None:
         """Starts saving the state under its step; returns as soon as it has been copied.
 
-        metrics: this step's validation figures, if it was evaluated.
         Raises UserError if an earlier save failed, on a full disk say.
         """
         step = int(state.step)
+        self._evaluations.forget(step)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             checksums=ocp.args.JsonSave(checksums(state)),
             meta=ocp.args.JsonSave(meta),
         )
         with named_failures(self._folder):
-            # A step that was not evaluated is worse than any that was.
-            deciding = math.inf if metrics is None else metrics[self._metric]
-            # One that is no number cannot be compared.
-            deciding = deciding if math.isfinite(deciding) else math.inf
-            saved = {**(metrics or {}), DECIDING: deciding}
-            self._manager.save(step, args=items, metrics=saved)
+            self._manager.save(step, args=items, metrics={"step": step})
 
     def read_meta(self, step: int) -> dict[str, Any]:
         """What was saved beside the state; raises UserError if it cannot be read."""

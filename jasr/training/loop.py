@@ -1,9 +1,11 @@
 """The one training loop.
 
 batches ─▶ step ─▶ step ─▶ ...          every log_every:       metrics.jsonl, progress line
-                                        every evaluate_every:  validation, checkpoint
+                                        every evaluate_every:  checkpoint, validation
                                         every checkpoint_every: checkpoint
                                         at a preemption notice: checkpoint, and an end
+
+Validation comes last: a run that is cut off in it goes on with it.
 """
 
 import dataclasses
@@ -38,6 +40,10 @@ class LoopConfig:
     evaluate_every: int
     checkpoint_every: int
     max_nonfinite: int = 20
+
+    def is_evaluated(self, step: int) -> bool:
+        """Whether validation is due after this step."""
+        return step % self.evaluate_every == 0 or step == self.num_steps
 
 
 @dataclasses.dataclass
@@ -101,7 +107,9 @@ def train(
     flops_of: Callable[[Batch], int],
     peak_flops: float | None,
     evaluate: Callable[[TrainState], dict[str, float]],
-    save: Callable[[TrainState, dict[str, float] | None], None],
+    save: Callable[[TrainState], None],
+    note: Callable[[int, Mapping[str, float]], None],
+    cut_off: bool,
     report: Callable[[LoadedBatch], None],
     preempted: Callable[[int], bool],
     processes_per_row: int,
@@ -113,12 +121,23 @@ def train(
     peak_flops: of all devices together, FLOP/s; None where it is not known.
     evaluate:  validation figures of a state, "wer" among them.
     save:      starts writing a checkpoint.
+    note:      keeps the figures with the checkpoint of this step.
+    cut_off:   whether the first state was saved and not evaluated.
     report:    takes note of utterances that could not be loaded.
     preempted: whether to save after a step and stop.
     processes_per_row: how many processes load each row of a batch.
     Raises Preempted when it has done so, and UserError after config.max_nonfinite steps in a row
     without a finite gradient.
     """
+
+    def validate(number: int) -> None:
+        figures = evaluate(state)
+        writer.write(number, {f"validation/{name}": value for name, value in figures.items()})
+        note(number, figures)
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        if is_first():
+            progress.write(f"step {number}: validation {shown}")
+
     start_step = int(state.step)
     flops: dict[tuple[int, ...], int] = {}
     interval = Interval()
@@ -130,6 +149,9 @@ def train(
         mininterval=1.0,
         disable=not is_first(),
     ) as progress:
+        if cut_off and config.is_evaluated(start_step):
+            validate(start_step)
+            interval = Interval()
         for number, loaded in enumerate(batches, start_step + 1):
             report(loaded)
             shape = loaded.batch.audio.values.shape
@@ -156,27 +178,20 @@ def train(
                 _must_be_finite(int(values["nonfinite_steps"]), number, config)
                 interval = Interval()
 
-            due = number % config.evaluate_every == 0 or last
+            due = config.is_evaluated(number)
             if due:
                 # Steps that still run would end in the evaluation's time.
                 jax.block_until_ready(metrics["loss"])
-            figures, trained_until = None, time.perf_counter()
-            if due:
-                figures = evaluate(state)
-                writer.write(
-                    number, {f"validation/{name}": value for name, value in figures.items()}
-                )
-                shown = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-                if is_first():
-                    progress.write(f"step {number}: validation {shown}")
+            trained_until = time.perf_counter()
             stop = not last and preempted(number)
-            if figures or stop or number % config.checkpoint_every == 0:
-                save(state, figures)
+            if due or stop or number % config.checkpoint_every == 0:
+                save(state)
             if stop:
                 raise Preempted(
                     f"preempted: saved at step {number}; the same command goes on from it"
                 )
-            if figures:
+            if due:
+                validate(number)
                 interval.leave_out(time.perf_counter() - trained_until)
     return state
 

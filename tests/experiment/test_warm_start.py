@@ -37,7 +37,7 @@ def there(tmp_path):
         ),
         opt_state={},
     )
-    checkpoints.save(state, {}, None)
+    checkpoints.save(state, {})
     checkpoints.wait()
     yield checkpoints
     checkpoints.close()
@@ -104,7 +104,7 @@ def test_rows_of_tokens_that_both_have_are_copied(tmp_path, capsys):
         params=head(kernel),
         opt_state={},
     )
-    checkpoints.save(state, {}, None)
+    checkpoints.save(state, {})
     checkpoints.wait()
     shared = SharedRows.of("tokens", old.names(), new.names(), {"ctc_head/kernel": 1})
     start = WarmStart(str(tmp_path), rows=(shared,))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -56,8 +57,7 @@ def test_training_logs_what_it_promises(trained):
         } <= line.keys()  # fmt: skip
         assert 0 <= line["padding_fraction"] < 1
         assert line["compilations"] <= 2
-    validations = [line for line in lines if "validation/wer" in line]
-    assert [line["step"] for line in validations] == [4, 8]
+    assert evaluated_steps(trained) == [4, 8]
     assert list((trained / "tensorboard").iterdir())
 
 
@@ -83,20 +83,28 @@ def test_a_killed_run_resumes_bit_for_bit(trained, spoken, tmp_path):
     assert losses[0] == losses[1]
 
 
-def test_a_preempted_run_saves_and_asks_to_be_started_again(trained, spoken, tmp_path):
+def test_a_preempted_run_saves_at_once_and_is_evaluated_when_started_again(
+    trained, spoken, tmp_path
+):
     workdir = tmp_path / "preempted"
-    flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
-    rarely = ("--config.train.checkpoint_every=8", "--config.train.log_every=1")
-    process = start("train", *flags, *rarely, "--config.data.num_workers=1", new_group=True)
+    always = ("--config.train.evaluate_every=1", "--config.train.log_every=1")
+    flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}", *always)
+    process = start("train", *flags, "--config.data.num_workers=1", new_group=True)
     while not (workdir / "metrics.jsonl").exists() or not (workdir / "metrics.jsonl").read_text():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGTERM)  # its workers are told, too
     error = process.communicate()[1]
     assert process.returncode == 75, error
-    assert "preempted: saved at step" in error
+    saved = int(re.search(r"preempted: saved at step (\d+)", error)[1])
+    assert saved not in evaluated_steps(workdir)
     launch("train", *flags)
+    assert evaluated_steps(workdir) == [*range(1, 9)]
     assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
+
+
+def evaluated_steps(workdir):
+    return [line["step"] for line in metrics(workdir) if "validation/wer" in line]
 
 
 def test_a_figure_that_nothing_gives_is_missed_before_the_first_step(spoken, tmp_path):

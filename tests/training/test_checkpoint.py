@@ -28,7 +28,7 @@ def at(state, step):
 
 def test_a_state_comes_back_bit_for_bit(training, state, tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(at(state, 3), {"config": {"seed": 1}}, {"wer": 0.5})
+    checkpoints.save(at(state, 3), {"config": {"seed": 1}})
     checkpoints.close()
     opened = Checkpoints(tmp_path)
     restored = opened.restore(3, training.abstract)
@@ -44,7 +44,8 @@ def test_a_state_comes_back_bit_for_bit(training, state, tmp_path):
 
 def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp_path, caplog):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(at(state, 3), {"config": {}}, {"wer": 0.5})
+    checkpoints.save(at(state, 3), {"config": {}})
+    checkpoints.note(3, {"wer": 0.5})
     checkpoints.close()
     unfinished = tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp"
     (unfinished / "state").mkdir(parents=True)
@@ -60,7 +61,7 @@ def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp
     assert "read only" not in caplog.text
     # The training itself, started again, has cleared away what it did not finish by its next save.
     resumed = Checkpoints(tmp_path)
-    resumed.save(at(state, 4), {"config": {}}, {"wer": 0.4})
+    resumed.save(at(state, 4), {"config": {}})
     resumed.close()
     assert not unfinished.exists()
     assert open_checkpoints(tmp_path).steps() == [3, 4]
@@ -68,7 +69,7 @@ def test_reading_beside_a_training_leaves_what_it_is_saving(training, state, tmp
 
 def test_a_changed_byte_is_noticed_and_named(training, state, tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(at(state, 3), {}, None)
+    checkpoints.save(at(state, 3), {})
     checkpoints.wait()
     folder = tmp_path / "checkpoints" / "3" / "state"
     arrays = max((folder / "ocdbt.process_0" / "d").iterdir(), key=lambda p: p.stat().st_size)
@@ -98,18 +99,41 @@ def test_the_last_and_the_best_are_kept(state, tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     nothing = {"wer": float("nan")}
     figures = {1: {"wer": 0.5}, 2: {"wer": 0.1}, 3: nothing, 4: {"wer": 0.3}, 5: nothing}
-    for step, metrics in figures.items():
-        checkpoints.save(at(state, step), {}, metrics)
-    checkpoints.wait()
-    assert checkpoints.steps() == [2, 4, 5]
-    assert checkpoints.latest_step() == 5
-    assert checkpoints.best_step() == 2
+    for step, found in figures.items():
+        checkpoints.save(at(state, step), {})
+        checkpoints.note(step, found)
+    checkpoints.save(at(state, 6), {})
     checkpoints.close()
+    opened = open_checkpoints(tmp_path)
+    assert opened.steps() == [2, 5, 6]
+    assert opened.latest_step() == 6
+    assert opened.best_step() == 2
+    assert opened.is_evaluated(5)
+    assert not opened.is_evaluated(6)
+    opened.close()
+
+
+def test_a_step_that_is_made_anew_is_not_known_by_its_old_figures(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step, found in ((1, 0.5), (2, 0.1)):
+        checkpoints.save(at(state, step), {})
+        checkpoints.note(step, {"wer": found})
+    checkpoints.set_aside(2)
+    checkpoints.save(at(state, 2), {})
+    assert checkpoints.best_step() == 1
+    checkpoints.close()
+
+
+def test_a_spoilt_file_of_figures_is_named(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "evaluations.json").write_text('{"3": 0.5')
+    with pytest.raises(UserError, match=r"evaluations.json cannot be read.*delete it"):
+        open_checkpoints(tmp_path)
 
 
 def test_another_model_s_checkpoint_lists_what_differs(training, state, tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(at(state, 1), {}, None)
+    checkpoints.save(at(state, 1), {})
     checkpoints.wait()
     params = dict(training.abstract.params)
     head = params["ctc_head"]["kernel"]
@@ -129,7 +153,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(training, state, small_disk):
 
     def fill():
         for step in range(1, 50):
-            checkpoints.save(at(state, step), {}, None)
+            checkpoints.save(at(state, step), {})
             checkpoints.wait()
 
     with pytest.raises(UserError, match=r"disk is full.*are whole"):
@@ -142,7 +166,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(training, state, small_disk):
 
 def test_a_damaged_checkpoint_is_named(training, state, tmp_path):
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(at(state, 7), {}, None)
+    checkpoints.save(at(state, 7), {})
     checkpoints.close()
     for folder, _, files in os.walk(tmp_path / "checkpoints" / "7" / "state" / "d"):
         for name in files:
