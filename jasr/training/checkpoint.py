@@ -96,9 +96,8 @@ class Checkpoints:
 
     def _goodness(self, saved: Mapping[str, Any]) -> float:
         """Of a checkpoint, by what lies in it for Orbax: its step, or its figures as of old."""
-        deciding = (
-            self._evaluations.figure(saved["step"], DECIDING) if "step" in saved else saved[DECIDING]
-        )
+        known = self._evaluations
+        deciding = known.figure(saved["step"], DECIDING) if "step" in saved else saved[DECIDING]
         # A step that was not evaluated, or to no number, is worse than any that was.
         return -math.inf if math.isnan(deciding) else -deciding
 
