@@ -86,13 +86,16 @@ def finish(experiment: Sequence[Run], runs: Path, *, data_dir: str, jobs: int) -
     for share in _shares(jobs):
         shares.put(share)
     waiting, finished, failures = list(experiment), set[str](), list[str]()
+    assert {one for run in waiting for one in run.after} <= {run.name for run in waiting}
     begun: dict[Future[None], str] = {}
     with (
         ThreadPoolExecutor(jobs, initializer=lambda: _keep_to(shares.get())) as pool,
         tqdm(total=len(waiting), unit="run") as progress,
     ):
         while True:
-            for run in [one for one in waiting if finished.issuperset(one.after)]:
+            ready = [run for run in waiting if finished.issuperset(run.after)]
+            # No more than are made: what is handed to the pool is begun, Ctrl-C or not.
+            for run in ready[: jobs - len(begun)]:
                 waiting.remove(run)
                 begun[pool.submit(_finish_one, run, runs, data_dir)] = run.name
             if not begun:

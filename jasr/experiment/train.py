@@ -190,7 +190,9 @@ def _train(
             evaluate=evaluate,
             save=lambda state: checkpoints.save(state, meta.to_dict()),
             note=checkpoints.note,
-            cut_off=latest is not None and not checkpoints.is_evaluated(latest),
+            cut_off=hosts.from_first(
+                lambda: latest is not None and not checkpoints.is_evaluated(latest)
+            ),
             report=lambda loaded: skipped.add(loaded.problems),
             preempted=preemption.reached,
             processes_per_row=jax.process_count() // placement.row_share[1],

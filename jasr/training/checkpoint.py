@@ -1,10 +1,10 @@
 """Checkpoints: the last and the best, written in the background by Orbax.
 
-WORKDIR/checkpoints/STEP/state        the TrainState
-                         checksums    of each of its arrays
-                         meta         config, tokenizer, bucket table ...: all that
-                                      evaluation or a resumed run needs beside the state
-                    evaluations.json  validation figures of the steps that were evaluated
+WORKDIR/checkpoints/STEP/state            the TrainState
+                         checksums        of each of its arrays
+                         meta             config, tokenizer, bucket table ...: all that
+                                          evaluation or a resumed run needs beside the state
+                         evaluation.json  its validation figures, once they are known
 """
 
 import contextlib
@@ -66,7 +66,7 @@ class Checkpoints:
     ):
         self._folder = Path(workdir).resolve() / "checkpoints"
         self._metric, self.given_as = metric, given_as
-        self._evaluations = Evaluations(self._folder / "evaluations.json")
+        self._evaluations = Evaluations(self._folder)
         policy = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(keep),
@@ -94,12 +94,14 @@ class Checkpoints:
                 ),
             )
 
-    def _goodness(self, saved: Mapping[str, Any]) -> float:
+    def _goodness(self, saved: Mapping[str, Any] | None) -> float:
         """Of a checkpoint, by what lies in it for Orbax: its step, or its figures as of old."""
-        known = self._evaluations
-        deciding = known.figure(saved["step"], DECIDING) if "step" in saved else saved[DECIDING]
+        figures = saved or {}
+        if "step" in figures:
+            figures = self._evaluations.of(figures["step"]) or {}
+        deciding = figures.get(DECIDING)
         # A step that was not evaluated, or to no number, is worse than any that was.
-        return -math.inf if math.isnan(deciding) else -deciding
+        return -math.inf if deciding is None else -deciding
 
     @property
     def folder(self) -> Path:
@@ -123,13 +125,17 @@ class Checkpoints:
 
     def is_evaluated(self, step: int) -> bool:
         """Whether the figures of a saved step are known."""
-        return step in self._evaluations or DECIDING in self._manager.metrics(step)
+        return (
+            self._evaluations.of(step) is not None
+            or self._goodness(self._manager.metrics(step)) > -math.inf
+        )
 
     def note(self, step: int, figures: Mapping[str, float]) -> None:
-        """Keeps the validation figures of a step that has been saved, or is being so.
+        """Keeps the validation figures of a step, once its save has finished.
 
-        Raises UserError where the disk refuses.
+        Raises UserError if that failed, or where the disk refuses.
         """
+        self.wait()
         self._evaluations.note(step, {**figures, DECIDING: figures[self._metric]})
 
     def save(self, state: TrainState, meta: dict[str, Any]) -> None:

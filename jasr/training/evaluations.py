@@ -9,47 +9,45 @@ from jasr.errors import UserError
 from jasr.files import write_whole
 from jasr.sharding.hosts import is_first
 
+Figures = Mapping[str, float | None]
+
 
 class Evaluations:
-    """Figures by step, in a JSON file beside the checkpoints; the first process writes it.
+    """Figures by step, each in a JSON file in the step's folder; the first process writes it."""
 
-    Raises UserError where the file is there and is no such thing.
-    """
+    def __init__(self, checkpoints: Path):
+        self._checkpoints = checkpoints
+        self._known: dict[int, Figures] = {}
 
-    def __init__(self, path: Path):
-        self._path, self._figures = path, _read(path)
+    def of(self, step: int) -> Figures | None:
+        """What an evaluation found, None for what is no number; None where there was none.
 
-    def __contains__(self, step: int) -> bool:
-        return str(step) in self._figures
-
-    def figure(self, step: int, name: str) -> float:
-        """One that an evaluation found; NaN where it was not evaluated, or found no number."""
-        found = self._figures.get(str(step), {}).get(name)
-        return math.nan if found is None else found
+        Raises UserError where the file is there and cannot be read.
+        """
+        if step not in self._known and (path := self._path(step)).exists():
+            self._known[step] = _read(path)
+        return self._known.get(step)
 
     def note(self, step: int, figures: Mapping[str, float]) -> None:
-        """Keeps what an evaluation of this step found; UserError where the disk refuses."""
-        finite = {name: x if math.isfinite(x) else None for name, x in figures.items()}
-        self._figures[str(step)] = finite
-        self._write()
+        """Keeps what an evaluation of a saved step found; UserError where the disk refuses."""
+        known = {name: x if math.isfinite(x) else None for name, x in figures.items()}
+        if is_first():
+            write_whole(self._path(step), json.dumps(known, indent=1) + "\n")
+        self._known[step] = known
 
     def forget(self, step: int) -> None:
-        """Drops what is known of a step, which is made anew."""
-        if self._figures.pop(str(step), None) is not None:
-            self._write()
+        """Drops what is known of a step that is saved anew."""
+        self._known.pop(step, None)
 
-    def _write(self) -> None:
-        if is_first():
-            write_whole(self._path, json.dumps(self._figures, indent=1) + "\n")
+    def _path(self, step: int) -> Path:
+        return self._checkpoints / str(step) / "evaluation.json"
 
 
-def _read(path: Path) -> dict[str, dict[str, float | None]]:
-    if not path.exists():
-        return {}
+def _read(path: Path) -> Figures:
     try:
-        return {step: dict(figures) for step, figures in json.loads(path.read_text()).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
         raise UserError(
-            f"{path} cannot be read ({error}): expected the validation figures of each step; "
-            f"delete it, and no checkpoint counts as the best until the next evaluation"
+            f"{path} cannot be read ({error}): expected the step's validation figures; delete it, "
+            f"and the step counts as one that was not evaluated"
         ) from error

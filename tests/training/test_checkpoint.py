@@ -108,7 +108,7 @@ def test_the_last_and_the_best_are_kept(state, tmp_path):
     assert opened.steps() == [2, 5, 6]
     assert opened.latest_step() == 6
     assert opened.best_step() == 2
-    assert opened.is_evaluated(5)
+    assert opened.is_evaluated(5)  # to no number
     assert not opened.is_evaluated(6)
     opened.close()
 
@@ -124,11 +124,33 @@ def test_a_step_that_is_made_anew_is_not_known_by_its_old_figures(state, tmp_pat
     checkpoints.close()
 
 
-def test_a_spoilt_file_of_figures_is_named(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "evaluations.json").write_text('{"3": 0.5')
-    with pytest.raises(UserError, match=r"evaluations.json cannot be read.*delete it"):
-        open_checkpoints(tmp_path)
+def test_a_spoilt_file_of_figures_is_named(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(at(state, 3), {})
+    checkpoints.note(3, {"wer": 0.5})
+    checkpoints.close()
+    (tmp_path / "checkpoints" / "3" / "evaluation.json").write_text('{"wer": 0.5')
+    opened = open_checkpoints(tmp_path)
+    with pytest.raises(UserError, match=r"3/evaluation.json cannot be read.*delete it"):
+        opened.find("best")
+    opened.close()
+
+
+def test_figures_that_orbax_kept_itself_still_tell_the_best(state, tmp_path):
+    """As before an evaluation had a file of its own."""
+    checkpoints = Checkpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.save(at(state, step), {})
+    checkpoints.close()
+    for step, found in {1: "0.1", 2: "0.5", 3: "Infinity"}.items():
+        kept = tmp_path / "checkpoints" / str(step) / "metrics" / "metrics"
+        if kept.exists():
+            kept.write_text(f'{{"deciding": {found}}}')
+    opened = Checkpoints(tmp_path)
+    assert opened.steps() == [2, 3]
+    assert opened.best_step() == 2
+    assert not opened.is_evaluated(3)
+    opened.close()
 
 
 def test_another_model_s_checkpoint_lists_what_differs(training, state, tmp_path):
