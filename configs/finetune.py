@@ -1,11 +1,11 @@
-"""Make a recogniser of what was learned without transcripts.
+"""Make a recogniser of what was learned without transcripts: of an encoder by configs/pretrain.py.
 
     python -m launch.train    --config=configs/finetune.py:10 --config.init.workdir=runs/bestrq \\
                               --workdir=runs/fine
     python -m launch.evaluate --workdir=runs/fine --split=test
 
-And on from there, with what that one hears in the recordings whose transcripts it was not given,
-held to the words of those it was; with each new recogniser anew, as often as it helps:
+On from there, with what that one hears in the recordings whose transcripts it was not given, held
+to the words of those it was:
 
     python -m launch.words    --config=configs/finetune.py:10 --output=runs/words.txt
     python -m launch.label    --config=configs/finetune.py:10,self_training --workdir=runs/fine \\
@@ -14,12 +14,16 @@ held to the words of those it was; with each new recogniser anew, as often as it
                               --config.labels.path=runs/heard.jsonl \\
                               --config.init.workdir=runs/fine --workdir=runs/finer
 
-Of an encoder that configs/pretrain.py trained, or with the argument decoder of a language model
-that configs/text.py:causal did. Arguments: 1, 10 or 100, per cent of the transcripts to learn from
-(100 if none is given); self_training (and the recordings of the others, from the recogniser that
-heard them); spoken (the embedded corpus instead of AN4); waveform (of an encoder that hears
-waveforms); scratch (the same recogniser and data, and no parameter learned before); lora (low-rank
-changes to attention, and all else frozen); smoke (a minute on two cores).
+The next round labels with runs/finer, into another file, and starts from it; as often as it helps,
+and later with a larger --config.labels.surest, the share that is believed
+(benchmarks/without_transcripts.py does ten).
+
+Arguments: 1, 10 or 100, per cent of the transcripts to learn from (100 if none is given);
+self_training (and the recordings of the others, from the recogniser that heard them); decoder (of a
+language model by configs/text.py:causal, instead of an encoder); spoken (the embedded corpus
+instead of AN4); waveform (of an encoder that hears waveforms); scratch (the same recogniser and
+data, and no parameter learned before); lora (low-rank changes to attention, and all else frozen);
+smoke (a minute on two cores).
 """
 
 from ml_collections import ConfigDict
@@ -40,7 +44,8 @@ ARGUMENTS = (
 def get_config(arg: str = "") -> ConfigDict:
     words = parse_argument(arg, ARGUMENTS)
     percent = one_of(words, PERCENTAGES, "100")
-    one_of(words, ("self_training", "scratch"), "")
+    for apart in (("self_training", "scratch"), ("self_training", "decoder"), ("lora", "scratch")):
+        one_of(words, apart, "")
     config = an4.get_config()
     if "spoken" in words:
         config.corpus.update({"kind": "spoken", "name": "spoken"})

@@ -11,10 +11,11 @@ the same encoder goes on with clusters of their frames, and is fine-tuned anew, 
     python -m launch.train   --config=configs/pretrain.py:hubert,again --workdir=runs/hubert \\
                              --config.clusters.workdir=runs/fine --config.init.workdir=runs/bestrq
 
-Arguments: contrastive, bestrq, hubert or data2vec, what is predicted of masked frames (hubert: its
-clusters are found by launch.prepare too); again (with hubert, of another training's layer); spoken
-(the embedded corpus instead of the packs, with no --source); waveform (instead of log-mel features,
-with contrastive or data2vec; for a GPU); smoke (a minute on two cores).
+Arguments: contrastive, bestrq, hubert or data2vec, what is predicted of masked frames (bestrq if
+none is given; hubert: its clusters are found by launch.prepare too); again (with hubert, of another
+training's layer); spoken (the embedded corpus instead of the packs, with no --source); waveform
+(instead of log-mel features, with contrastive or data2vec; for a GPU); smoke (a minute on two
+cores).
 """
 
 from ml_collections import ConfigDict
@@ -37,9 +38,7 @@ PACKS = ("an4", "speechocean762", "librispeech_unlabelled", "barista", "fsdd")
 
 def get_config(arg: str = "bestrq") -> ConfigDict:
     words = parse_argument(arg, (*OBJECTIVES, "again", "spoken", "waveform", "smoke"))
-    chosen = one_of(words, OBJECTIVES, "")
-    if not chosen:
-        raise UserError(f"config argument {arg!r}: give one of {', '.join(OBJECTIVES)}")
+    chosen = one_of(words, OBJECTIVES, "bestrq")
     config = get_defaults()
     if "spoken" in words:
         config.corpus.update({"kind": "spoken", "name": "spoken"})

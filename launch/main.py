@@ -16,7 +16,9 @@ from launch.compilation_cache import use_compilation_cache
 
 # EX_TEMPFAIL of sysexits.h: the same command, run again, goes on.
 RESTART = 75
-OVERRIDE = re.compile(r"--?(no)?(?P<flag>\w+?)\.(?P<path>[\w.\[\]-]+)(=.*)?")
+OVERRIDE = re.compile(r"--?(no)?(?P<flag>\w+?)\.(?P<path>[^=]+)(=.*)?")
+# A key of a path: a name, or any text as ["TEXT"]; places in a list, [3], are none.
+KEY = re.compile(r"""\[(["'])(?P<quoted>.*?)\1\]|\[\d+\]|(?P<name>[^.\[]+)""")
 
 
 def run(main: Callable[[Sequence[str]], None]) -> NoReturn:
@@ -55,7 +57,7 @@ def _parse_flags(argv: Sequence[str]) -> Sequence[str]:
         _check_configs_loaded(argv)
     except UserError as error:
         _fail(str(error))
-    except (flags.Error, KeyError, AttributeError, TypeError) as error:
+    except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
         if "Traceback" in str(error):
             # A config module that fails: its author needs to see where.
             raise
@@ -102,12 +104,19 @@ def _given(name: str, argv: Sequence[str]) -> str | None:
 
 def _compare(override: str, path: str, config: Any) -> str | None:
     where = "config"
-    for key in re.sub(r"\[.*?\]", "", path).split("."):
+    for found in KEY.finditer(path):
+        key = found["quoted"] or found["name"]
+        if not key:
+            continue
         if not isinstance(config, ConfigDict):
             return f"{override}: {where} is {config!r}, which has no keys"
+        if found["name"] and not key.isidentifier():
+            return f'{override}: no key has such a name; write a pattern as {where}["PATTERN"]'
         if key not in config:
-            return f"{override}: {where} has no {key!r}: {nearest(key, config)}"
-        where, config = f"{where}.{key}", config[key]
+            mend = nearest(key, config) if config else "it is empty"
+            more = "; a new pattern goes into the config module" if found["quoted"] else ""
+            return f"{override}: {where} has no {key!r}: {mend}{more}"
+        where, config = f"{where}.{key}" if found["name"] else f"{where}[{key!r}]", config[key]
     _, given, value = override.partition("=")
     if isinstance(config, ConfigDict):
         return f"{override}: {where} is a section, with {', '.join(config)}: set one of those"

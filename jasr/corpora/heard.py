@@ -36,13 +36,24 @@ class Trust:
             raise UserError(
                 f"config.labels.surest is {self.surest}: expected a share, above 0 and at most 1"
             )
+        for key in ("min_confidence", "min_agreement"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise UserError(
+                    f"config.labels.{key} is {getattr(self, key)}: expected a number from 0 to 1"
+                )
 
     def among(self, rows: Sequence[Mapping[str, Any]]) -> "Trust":
-        """The same, where the surest of these rows are known by their confidence."""
+        """The same, where the surest of these rows are known by their confidence.
+
+        Raises KeyError or TypeError where a row has none.
+        """
         if self.surest == 1:
             return self
+        confidences = [row["confidence"] for row in rows]
+        if not all(map(math.isfinite, confidences)):
+            raise TypeError("a confidence is no number")
         count = math.ceil(self.surest * len(rows))
-        least = min(heapq.nlargest(count, (row["confidence"] for row in rows)), default=0.0)
+        least = min(heapq.nlargest(count, confidences), default=0.0)
         return dataclasses.replace(self, min_confidence=max(least, self.min_confidence), surest=1.0)
 
     def texts(self, row: Mapping[str, Any]) -> list[str | None]:
@@ -105,17 +116,26 @@ class HeardCorpus(CorpusView):
             for place, utterance in enumerate(utterances)
             for text in heard[utterance.id]
         ]
+        if rows and all(utterance.text is None for _, utterance in rows):
+            raise UserError(
+                f"of what {self.path} says of {len(utterances)} utterances nothing is believed: "
+                f"lower config.labels.min_confidence or .min_agreement"
+            )
         return [place for place, _ in rows], [utterance for _, utterance in rows]
 
     def _heard(self) -> dict[str, list[str | None]]:
+        rows = [row for _, row in read_json_lines(self.path)]
         try:
-            rows = [row for _, row in read_json_lines(self.path)]
             trust = self.trust.among(rows)
             heard = {row["id"]: trust.texts(row) for row in rows}
-        except (UserError, KeyError, TypeError) as error:
+        except KeyError as error:
             raise UserError(
-                f"{self.path} cannot be read ({error}): expected JSON lines with id and answer, "
-                f"such as WORKDIR/eval/SPLIT/transcript.jsonl or what launch.label writes"
+                f"{self.path}: a row lacks {error}: expected JSON lines with id and answer, and "
+                f"what config.labels asks for beside them, as launch.label writes them"
+            ) from error
+        except TypeError as error:
+            raise UserError(
+                f"{self.path} cannot be used ({error}): expected what launch.label writes"
             ) from error
         if len(heard) < len(rows):
             raise UserError(

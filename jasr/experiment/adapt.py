@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from pathlib import Path
 
 import flax.linen as nn
@@ -70,6 +71,12 @@ def adapt(
     workdir = init["workdir"]
     if meta.base is not None and not Path(workdir).is_dir():
         workdir = meta.base.folder
+        if not Path(workdir).is_dir():
+            raise UserError(
+                f"of this training only low-rank changes were saved, and what they change is no "
+                f"longer in {workdir}: move it back; launch.merge, while both are there, writes a "
+                f"workdir that stands alone"
+            )
     with contextlib.closing(open_checkpoints(workdir, "config.init.workdir")) as other:
         base_of = Pin.of(other, init["checkpoint"], meta.base)
         there = Meta.from_dict(other.read_meta(base_of.step))
@@ -87,10 +94,12 @@ def adapt(
         for path, leaf in base.items()
         if any_match(chosen.parameters, path, "config.lora.parameters")
     }
-    if not kernels:
-        raise UserError(
-            f"config.lora.parameters match none of what was loaded; they are {', '.join(base)}"
-        )
+    for pattern in chosen.parameters:
+        if not any(re.search(pattern, path) for path in kernels):
+            raise UserError(
+                f"config.lora.parameters: {pattern!r} matches none of what was loaded; they are "
+                f"{', '.join(base)}"
+            )
     new = tuple(path for path in axes if path not in base)
     adapted = Adapted(model, kernels, new, chosen.rank, chosen.alpha)
     return adapted, base, dataclasses.replace(meta, base=base_of)

@@ -103,6 +103,8 @@ def parse_decoding(text: str | None) -> dict[str, Any] | None:
     for setting in filter(None, settings.split(",")):
         key, _, value = setting.partition("=")
         if key == "lexicon":
+            if not value:
+                raise UserError(f"--decoding={text}: lexicon= names no file of words")
             parsed[key] = value
             continue
         try:

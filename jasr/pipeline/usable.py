@@ -151,7 +151,7 @@ def _unusable_audio(utterance: Utterance, *, min_seconds: float, max_seconds: fl
 
 def _unusable_text(num_tokens: int, max_tokens: int, *, least: int) -> str | None:
     if num_tokens < least:
-        return "it has no text"
+        return "it has no text, or none that is believed (config.labels)"
     if num_tokens > max_tokens:
         return f"its text has {num_tokens} tokens, more than max_tokens, {max_tokens}"
     return None

@@ -132,6 +132,7 @@ class Optimizer:
         trained = optax.chain(*transforms)
         if self.unfreeze:
             starts = _numbers(params, self.unfreeze, "unfreeze", 0)
+            self._must_start()
             trained = with_unfreezing(trained, starts)
         if choose(DTYPES, self.params_dtype, key="config.optimizer.params_dtype") != jnp.float32:
             trained = with_masters(trained)
@@ -141,6 +142,15 @@ class Optimizer:
                 {TRAINED: trained, FROZEN: optax.set_to_zero(), **others}, self._labels(params)
             )
         return trained if self.average is None else with_average(trained, self.average)
+
+    def _must_start(self) -> None:
+        for pattern, start in self.unfreeze.items():
+            if np.max(start) >= self.learning_rate.num_steps:
+                raise UserError(
+                    f"config.optimizer.unfreeze: {pattern!r} is trained from step {np.max(start)} "
+                    f"on, and config.train.num_steps is {self.learning_rate.num_steps}: let it "
+                    f"begin before, or name it in config.optimizer.frozen"
+                )
 
     def is_frozen(self, params: Any) -> Any:
         """Of each parameter, whether it is one of `frozen`."""

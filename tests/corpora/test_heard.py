@@ -64,11 +64,28 @@ def test_what_is_no_such_file_is_named(tmp_path):
         _ = heard(tmp_path, ROWS[:2]).utterances
     with pytest.raises(UserError, match="ids twice"):
         _ = heard(tmp_path, [*ROWS, ROWS[0]]).utterances
-    with pytest.raises(UserError, match="expected JSON lines with id and answer"):
+    with pytest.raises(UserError, match="a row lacks 'answer': expected JSON lines with id"):
         _ = heard(tmp_path, [{"id": "a"}]).utterances
+    with pytest.raises(UserError, match=r"a row lacks 'confidence'.*as launch.label writes them"):
+        _ = heard(tmp_path, [{"id": "a", "answer": "one"}], surest=0.5).utterances
     with pytest.raises(UserError, match="the answer for 'a' is no text"):
         _ = heard(tmp_path, [{"id": "a", "answer": {"V": "gave"}}]).utterances
     with pytest.raises(UserError, match="says nothing of 3 utterances"):
         _ = heard(tmp_path, [], surest=0.5).utterances
+    with pytest.raises(UserError, match=r"labels.jsonl cannot be read: No such file"):
+        _ = HeardCorpus(Recordings(), tmp_path / "none" / "labels.jsonl").utterances
     with pytest.raises(UserError, match=r"config\.labels\.surest is 0.0: expected a share"):
         Trust(surest=0.0)
+
+
+def test_where_nothing_is_believed_nothing_is_learned(tmp_path):
+    unsure = [row(name, "x", confidence=float("nan")) for name in "abc"]
+    with pytest.raises(UserError, match="a confidence is no number"):
+        _ = heard(tmp_path, unsure, surest=0.6).utterances
+    with pytest.raises(UserError, match="must be real number, not str"):
+        _ = heard(tmp_path, [{"id": "a", "answer": "x", "confidence": "0"}], surest=0.6).utterances
+    with pytest.raises(UserError, match=r"of 3 utterances nothing is believed: lower config"):
+        _ = heard(tmp_path, ROWS, min_confidence=0.95).utterances
+    for key in ("min_confidence", "min_agreement"):
+        with pytest.raises(UserError, match=rf"config\.labels\.{key} is 2.0: expected a number"):
+            Trust(**{key: 2.0})

@@ -17,7 +17,11 @@ CONFIG = """
         if arg == "large":
             raise UserError("no such size: 'large'")
         model = {"num_layers": 4, "dropout": 0.1, "pre_norm": True}
-        return ml_collections.ConfigDict({"model": model, "name": "x"})
+        config = ml_collections.ConfigDict({"model": model, "name": "x"})
+        config.factors = ml_collections.ConfigDict(allow_dotted_keys=True)
+        config.factors["^encoder/"] = 1
+        config.empty = ml_collections.ConfigDict(allow_dotted_keys=True)
+        return config
 """
 PROGRAM = """
     from absl import flags
@@ -34,6 +38,7 @@ PROGRAM = """
         if config.value.name == "bug":
             raise ValueError("a bug of ours")
         print(config.value.model.num_layers, config.value.model.pre_norm, *argv[1:])
+        print(*config.value.factors.values())
 
     run(main)
 """
@@ -63,7 +68,12 @@ def test_runs_with_overrides_and_other_arguments(program):
     code, out, _ = program(
         "--config=config.py", "--config.model.num_layers=3", "--noconfig.model.pre_norm", "a.wav"
     )
-    assert (code, out) == (0, "3 False a.wav\n")
+    assert (code, out) == (0, "3 False a.wav\n1\n")
+
+
+def test_a_pattern_is_overridden_by_its_text(program):
+    code, out, _ = program("--config=config.py", '--config.factors["^encoder/"]=5')
+    assert (code, out) == (0, "4 True\n5\n")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,27 @@ def test_runs_with_overrides_and_other_arguments(program):
         ),
         (
             ["--config=config.py", "--config.zebra=3"],
-            "--config.zebra=3: config has no 'zebra': choose from model, name",
+            "--config.zebra=3: config has no 'zebra': choose from empty, factors, model, name",
+        ),
+        (
+            ["--config=config.py", "--config.factors.^encoder/=3"],
+            "--config.factors.^encoder/=3: no key has such a name; write a pattern as "
+            'config.factors["PATTERN"]',
+        ),
+        (
+            ["--config=config.py", '--config.factors["^encodr/"]=3'],
+            "--config.factors[\"^encodr/\"]=3: config.factors has no '^encodr/': "
+            "did you mean '^encoder/'?; a new pattern goes into the config module",
+        ),
+        (
+            ["--config=config.py", '--config.factors["^encoder/"]=many'],
+            "--config.factors[\"^encoder/\"]=many: config.factors['^encoder/'] should be of type "
+            "int, as 1 is",
+        ),
+        (
+            ["--config=config.py", '--config.empty["x"]=3'],
+            "--config.empty[\"x\"]=3: config.empty has no 'x': it is empty; a new pattern goes "
+            "into the config module",
         ),
         (
             ["--config=config.py", "--config.name.first=3"],

@@ -57,6 +57,11 @@ def test_frozen_parameters_stay_and_hold_no_state(algorithm):
     assert 16 not in sizes
 
 
+def test_what_would_never_be_unfrozen_is_named():
+    with pytest.raises(UserError, match=r"unfreeze: '\^encoder/' is trained from step 100 on, and"):
+        trained(unfreeze={"^encoder/": 100})
+
+
 @pytest.mark.parametrize("fields", [{}, {"frozen": ("bias$",)}])
 def test_unfreezing_waits_for_its_step_and_then_trains(fields):
     fields = {"unfreeze": {"^encoder/": 10}, "weight_decay": 0.1, **fields}
