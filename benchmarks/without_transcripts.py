@@ -7,15 +7,16 @@
 Pretrains by configs/pretrain.py and fine-tunes by configs/finetune.py. For the objectives of
 --again the recogniser labels the recordings without transcripts, held to the words of the others,
 and goes on with the surest of them, once for each share of --surest; not with 100 per cent, where
-there are none. Trains from scratch on the same transcripts with the same compute, as many seconds
-of audio as all of these saw together. Prints a table of the test split's error rates: of the
-likeliest characters, and held to the words of the transcripts that were learned from. Each run's
-best checkpoint on validation is scored. --corpus=spoken does it on the embedded corpus, which needs
-no --source.
+there are none. With --exchanged it goes on from there in longer rounds, with what the recogniser of
+the next seed heard in place of its own. Trains from scratch on the same transcripts with the same
+compute, as many seconds of audio as all of these saw together, other seeds' apart. Prints a table
+of the test split's error rates: of the likeliest characters, and held to the words of the
+transcripts that were learned from. Each run's best checkpoint on validation is scored.
+--corpus=spoken does it on the embedded corpus, which needs no --source.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from absl import app, flags
@@ -27,10 +28,13 @@ from configs import finetune, pretrain
 FLAGS = flags.FLAGS
 flags.DEFINE_string("runs", "runs/without_transcripts", "Where the trainings' folders lie.")
 STARTS = ("scratch", *pretrain.OBJECTIVES)
+# By labels of one who makes other errors, longer rounds go on helping.
+EXCHANGED_STEPS = 1000
 flags.DEFINE_list("starts", ",".join(STARTS), "Objectives of configs/pretrain.py, or scratch.")
 flags.DEFINE_list("percent", "10,100", "Shares of the transcripts: 1, 10, 100.")
 flags.DEFINE_list("again", "bestrq", "Objectives whose recognisers teach themselves.")
 flags.DEFINE_list("surest", ["0.6"] * 6 + ["0.75"] * 4, "Of what share of labels, each round.")
+flags.DEFINE_list("exchanged", [], "Of what share of the next seed's labels, each round after.")
 flags.DEFINE_enum("corpus", "packs", ["packs", "spoken"], "What is learned from.")
 
 
@@ -58,19 +62,22 @@ def fine_tuning(name: str, start: Run, percent: str, seed: str, corpus: str) -> 
     )
 
 
-def self_training(name: str, heard: Run, surest: str, percent: str, seed: str, corpus: str) -> Run:
-    """On from a recogniser, with what it hears where there are no transcripts."""
+def self_training(
+    name: str, start: Run, heard: Run, surest: str, percent: str, seed: str, corpus: str, steps: int
+) -> Run:
+    """On from a recogniser, with what it or another hears where there are no transcripts."""
     labels = "{runs}/" + f"{heard.name}.heard.jsonl"
     return Run(
         name,
         f"configs/finetune.py:{_argument(percent, corpus)},self_training",
         (
             f"--config.seed={seed}",
-            "--config.init.workdir={runs}/" + heard.name,
+            f"--config.train.num_steps={steps}",
+            "--config.init.workdir={runs}/" + start.name,
             f"--config.labels.path={labels}",
             f"--config.labels.surest={surest}",
         ),
-        after=(heard.name,),
+        after=(start.name, heard.name),
         first=(
             (
                 *("launch.label", DATA, "--workdir={runs}/" + heard.name, f"--output={labels}"),
@@ -85,10 +92,10 @@ def from_scratch(percent: str, seed: str, corpus: str) -> Run:
     """With as much compute as all of them together."""
     tuned = finetune.get_config(percent)
     configs = [pretrain.get_config("bestrq"), tuned]
-    if percent != "100":
-        configs += [finetune.get_config(f"{percent},self_training")] * _rounds()
     seconds = sum(config.train.num_steps * config.data.batch_seconds for config in configs)
     steps = round(seconds / tuned.data.batch_seconds)
+    if percent != "100" and FLAGS.again:
+        steps += _own_steps() * len(FLAGS.surest) + EXCHANGED_STEPS * len(FLAGS.exchanged)
     return Run(
         f"{_scratch(corpus, seed)}-{percent}",
         f"configs/finetune.py:{_argument(percent, corpus)},scratch",
@@ -100,11 +107,18 @@ def from_scratch(percent: str, seed: str, corpus: str) -> Run:
 
 def _scratch(corpus: str, seed: str) -> str:
     """With more rounds it trains for longer."""
-    return f"{corpus}-scratch-{_rounds()}-rounds-{seed}"
+    return f"{corpus}-scratch-{len(_rounds())}-rounds-{seed}"
 
 
-def _rounds() -> int:
-    return len(FLAGS.surest) if FLAGS.again else 0
+def _rounds() -> list[str]:
+    """Endings of their names, in order."""
+    own = [f"again-{turn}" for turn, _ in enumerate(FLAGS.surest, 1)]
+    others = [f"exchanged-{turn}" for turn, _ in enumerate(FLAGS.exchanged, 1)]
+    return own + others if FLAGS.again else []
+
+
+def _own_steps() -> int:
+    return int(finetune.get_config("10,self_training").train.num_steps)
 
 
 def _write_words(percent: str, corpus: str) -> tuple[str, ...]:
@@ -130,6 +144,7 @@ def _argument(word: str, corpus: str) -> str:
 
 def experiment() -> Iterator[Run]:
     corpus = FLAGS.corpus
+    lines: dict[tuple[str, str], dict[str, list[Run]]] = {}
     for seed, start in itertools.product(FLAGS.seeds, FLAGS.starts):
         if start == "scratch":
             yield from (from_scratch(percent, seed, corpus) for percent in FLAGS.percent)
@@ -140,15 +155,35 @@ def experiment() -> Iterator[Run]:
                 tuned = fine_tuning(f"{before.name}-{percent}", before, percent, seed, corpus)
                 yield tuned
                 if start in FLAGS.again and percent != "100":
-                    yield from again(tuned, percent, seed, corpus)
+                    line = [tuned, *again(tuned, percent, seed, corpus)]
+                    lines.setdefault((start, percent), {})[seed] = line
+                    yield from line[1:]
+    for (_, percent), of_seeds in lines.items():
+        yield from exchanged(of_seeds, percent, corpus)
 
 
-def again(heard: Run, percent: str, seed: str, corpus: str) -> Iterator[Run]:
+def again(tuned: Run, percent: str, seed: str, corpus: str) -> Iterator[Run]:
     """What a recogniser teaches itself, round after round."""
-    first = heard.name
+    last, steps = tuned, _own_steps()
     for turn, surest in enumerate(FLAGS.surest, 1):
-        heard = self_training(f"{first}-again-{turn}", heard, surest, percent, seed, corpus)
-        yield heard
+        name = f"{tuned.name}-again-{turn}"
+        last = self_training(name, last, last, surest, percent, seed, corpus, steps)
+        yield last
+
+
+def exchanged(lines: Mapping[str, list[Run]], percent: str, corpus: str) -> Iterator[Run]:
+    """What the recognisers of all seeds teach each other, each the one before it."""
+    seeds = list(lines)
+    last = {seed: line[-1] for seed, line in lines.items()}
+    for turn, surest in enumerate(FLAGS.exchanged, 1):
+        made = {}
+        for seed, other in zip(seeds, [*seeds[1:], seeds[0]], strict=True):
+            name = f"{lines[seed][0].name}-exchanged-{turn}"
+            made[seed] = self_training(
+                name, last[seed], last[other], surest, percent, seed, corpus, EXCHANGED_STEPS
+            )
+        yield from made.values()
+        last = made
 
 
 def table(runs: Path) -> str:
@@ -160,8 +195,8 @@ def table(runs: Path) -> str:
         ]
         probed = spread([last_figure(runs, name, "validation/probe_cer") for name in names])
         rows[start] = [probed, *_errors(runs, names, "")]
-        for turn in range(1, _rounds() + 1) if start in FLAGS.again else ():
-            rows[f"{start}, round {turn}"] = ["-", *_errors(runs, names, f"-again-{turn}")]
+        for ending in _rounds() if start in FLAGS.again else ():
+            rows[f"{start}, {ending}"] = ["-", *_errors(runs, names, f"-{ending}")]
     header = ["start", "probe, characters"]
     for percent in FLAGS.percent:
         header += [f"{percent} %: words", "characters", "words, of a lexicon"]
