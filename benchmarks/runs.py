@@ -145,9 +145,10 @@ def _commit() -> str:
 
 
 def scores(runs: Path, name: str, split: str = "test") -> dict[str, Any] | None:
-    """What launch.evaluate wrote of one run; None if it has not been scored."""
-    summary = runs / name / "eval" / split / "summary.json"
-    return json.loads(summary.read_text()) if summary.exists() else None
+    """What launch.evaluate wrote of one run, in the folder that a split and a search name, or a
+    pattern does; None if it has not been scored."""
+    found = sorted((runs / name / "eval").glob(f"{split}/summary.json"))
+    return json.loads(found[0].read_text()) if found else None
 
 
 def last_figure(runs: Path, name: str, figure: str) -> float | None:

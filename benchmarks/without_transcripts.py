@@ -205,7 +205,7 @@ def table(runs: Path) -> str:
 
 def _errors(runs: Path, names: list[str], suffix: str) -> Iterator[str]:
     for percent in FLAGS.percent:
-        held = f"test-ctc_beam-lexicon={FLAGS.corpus}-{percent}.words.txt"
+        held = f"test-ctc_beam-lexicon={FLAGS.corpus}-{percent}.words.txt-*"
         for split, figure in (("test", "wer"), ("test", "cer"), (held, "wer")):
             scored = [scores(runs, f"{name}-{percent}{suffix}", split) or {} for name in names]
             yield spread([one.get(figure) for one in scored])

@@ -1,5 +1,6 @@
 """From a workdir to error rates, a report, or the words of a recording."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -154,10 +155,19 @@ def _name_of(manifest: Path, split: str | None) -> str:
 
 
 def _slug(decoding: str) -> str:
-    """ "ctc_beam:beam_size=8,lexicon=my/words.txt" -> "ctc_beam-beam_size=8-lexicon=words.txt" """
+    """ "ctc_beam:beam_size=8,lexicon=a/b.txt" -> "ctc_beam-beam_size=8-lexicon=b.txt-3f2a1c"
+
+    A lexicon is known by what is in it: others have the same name.
+    """
     name, _, settings = decoding.partition(":")
-    pairs = [setting.partition("=") for setting in settings.split(",") if setting]
-    return "-".join([name, *(f"{key}={Path(value).name}" for key, _, value in pairs)])
+    parts = [name]
+    for setting in filter(None, settings.split(",")):
+        key, _, value = setting.partition("=")
+        if key == "lexicon":
+            digest = hashlib.sha256(Path(value).read_bytes()).hexdigest()[:6]
+            setting = f"{key}={Path(value).name}-{digest}"
+        parts.append(setting)
+    return "-".join(parts)
 
 
 def _parse_ratios(given: Sequence[str]) -> tuple[float, float]:

@@ -141,11 +141,14 @@ def test_a_search_is_held_to_the_words_of_a_text(trained, spoken, tmp_path):
     printed = launch(*evaluate, f"--decoding=ctc_beam:beam_size=4,lexicon={words}")
     assert f"1 words of {words} cannot be spelt with the model's tokens" in printed
     assert "ctc-beam(4, lexicon of 2 words)" in printed
-    folder = trained / "eval" / "test-ctc_beam-beam_size=4-lexicon=words.txt"
+    (folder,) = (trained / "eval").glob("test-ctc_beam-beam_size=4-lexicon=words.txt-*")
     lines = (folder / "utterances.jsonl").read_text().splitlines()
     written = {word for line in lines for word in json.loads(line)["hypothesis"].split()}
     assert written
     assert written <= {"dog", "cat"}
+    words.write_text("dog")
+    launch(*evaluate, f"--decoding=ctc_beam:beam_size=4,lexicon={words}")
+    assert len([*folder.parent.glob("*words.txt-*")]) == 2
     words.write_text("\u017c\u00f3\u0142\u0107")
     none = refuse(*evaluate, f"--decoding=ctc_beam:lexicon={words}")
     assert f"lexicon {words}: it has no word that the model's tokens can spell" in none
