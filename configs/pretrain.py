@@ -53,7 +53,7 @@ def get_config(arg: str = "bestrq") -> ConfigDict:
     config.data.update({"batch_seconds": 30.0, "num_buckets": 6, "max_seconds": 12.0})
     use_muon(config)
     config.optimizer.weight_decay = 0.05
-    config.train.update({"num_steps": 3000, "evaluate_every": 1000, "checkpoint_every": 1000})
+    config.train.update({"num_steps": 9000, "evaluate_every": 1000, "checkpoint_every": 1000})
     config.train.best_by = "loss"
     config.evaluators = ConfigDict(
         {
