@@ -63,19 +63,22 @@ def fine_tuning(name: str, start: Run, percent: str, seed: str, corpus: str) -> 
 
 
 def self_training(
-    name: str, start: Run, heard: Run, surest: str, percent: str, seed: str, corpus: str, steps: int
+    name: str, start: Run, heard: Run, surest: str, percent: str, seed: str, corpus: str, *more: str
 ) -> Run:
-    """On from a recogniser, with what it or another hears where there are no transcripts."""
+    """On from a recogniser, with what it or another hears where there are no transcripts.
+
+    more: flags of the training.
+    """
     labels = "{runs}/" + f"{heard.name}.heard.jsonl"
     return Run(
         name,
         f"configs/finetune.py:{_argument(percent, corpus)},self_training",
         (
             f"--config.seed={seed}",
-            f"--config.train.num_steps={steps}",
             "--config.init.workdir={runs}/" + start.name,
             f"--config.labels.path={labels}",
             f"--config.labels.surest={surest}",
+            *more,
         ),
         after=(start.name, heard.name),
         first=(
@@ -92,10 +95,12 @@ def from_scratch(percent: str, seed: str, corpus: str) -> Run:
     """With as much compute as all of them together."""
     tuned = finetune.get_config(percent)
     configs = [pretrain.get_config("bestrq"), tuned]
-    seconds = sum(config.train.num_steps * config.data.batch_seconds for config in configs)
-    steps = round(seconds / tuned.data.batch_seconds)
+    steps = 0
     if percent != "100" and FLAGS.again:
-        steps += _own_steps() * len(FLAGS.surest) + EXCHANGED_STEPS * len(FLAGS.exchanged)
+        configs += [finetune.get_config(f"{percent},self_training")] * len(FLAGS.surest)
+        steps = EXCHANGED_STEPS * len(FLAGS.exchanged)
+    seconds = sum(config.train.num_steps * config.data.batch_seconds for config in configs)
+    steps += round(seconds / tuned.data.batch_seconds)
     return Run(
         f"{_scratch(corpus, seed)}-{percent}",
         f"configs/finetune.py:{_argument(percent, corpus)},scratch",
@@ -115,10 +120,6 @@ def _rounds() -> list[str]:
     own = [f"again-{turn}" for turn, _ in enumerate(FLAGS.surest, 1)]
     others = [f"exchanged-{turn}" for turn, _ in enumerate(FLAGS.exchanged, 1)]
     return own + others if FLAGS.again else []
-
-
-def _own_steps() -> int:
-    return int(finetune.get_config("10,self_training").train.num_steps)
 
 
 def _write_words(percent: str, corpus: str) -> tuple[str, ...]:
@@ -164,10 +165,10 @@ def experiment() -> Iterator[Run]:
 
 def again(tuned: Run, percent: str, seed: str, corpus: str) -> Iterator[Run]:
     """What a recogniser teaches itself, round after round."""
-    last, steps = tuned, _own_steps()
+    last = tuned
     for turn, surest in enumerate(FLAGS.surest, 1):
         name = f"{tuned.name}-again-{turn}"
-        last = self_training(name, last, last, surest, percent, seed, corpus, steps)
+        last = self_training(name, last, last, surest, percent, seed, corpus)
         yield last
 
 
@@ -175,12 +176,13 @@ def exchanged(lines: Mapping[str, list[Run]], percent: str, corpus: str) -> Iter
     """What the recognisers of all seeds teach each other, each the one before it."""
     seeds = list(lines)
     last = {seed: line[-1] for seed, line in lines.items()}
+    longer = f"--config.train.num_steps={EXCHANGED_STEPS}"
     for turn, surest in enumerate(FLAGS.exchanged, 1):
         made = {}
         for seed, other in zip(seeds, [*seeds[1:], seeds[0]], strict=True):
             name = f"{lines[seed][0].name}-exchanged-{turn}"
             made[seed] = self_training(
-                name, last[seed], last[other], surest, percent, seed, corpus, EXCHANGED_STEPS
+                name, last[seed], last[other], surest, percent, seed, corpus, longer
             )
         yield from made.values()
         last = made

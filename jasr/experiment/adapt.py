@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import re
 from pathlib import Path
 
 import flax.linen as nn
@@ -95,7 +94,7 @@ def adapt(
         if any_match(chosen.parameters, path, "config.lora.parameters")
     }
     for pattern in chosen.parameters:
-        if not any(re.search(pattern, path) for path in kernels):
+        if not any(any_match((pattern,), path, "config.lora.parameters") for path in kernels):
             raise UserError(
                 f"config.lora.parameters: {pattern!r} matches none of what was loaded; they are "
                 f"{', '.join(base)}"

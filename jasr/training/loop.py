@@ -140,7 +140,6 @@ def train(
 
     start_step = int(state.step)
     flops: dict[tuple[int, ...], int] = {}
-    interval = Interval()
     with tqdm(
         total=config.num_steps,
         initial=start_step,
@@ -151,7 +150,7 @@ def train(
     ) as progress:
         if cut_off and config.is_evaluated(start_step):
             validate(start_step)
-            interval = Interval()
+        interval = Interval()
         for number, loaded in enumerate(batches, start_step + 1):
             report(loaded)
             shape = loaded.batch.audio.values.shape

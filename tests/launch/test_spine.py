@@ -83,22 +83,38 @@ def test_a_killed_run_resumes_bit_for_bit(trained, spoken, tmp_path):
     assert losses[0] == losses[1]
 
 
-def test_a_preempted_run_saves_at_once_and_is_evaluated_when_started_again(
-    trained, spoken, tmp_path
-):
-    workdir = tmp_path / "preempted"
-    always = ("--config.train.evaluate_every=1", "--config.train.log_every=1")
-    flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}", *always)
-    process = start("train", *flags, "--config.data.num_workers=1", new_group=True)
+def preempted(workdir, *flags):
+    """The step at which a training saved, told after its first step that it is to end."""
+    process = start(
+        "train",
+        *flags,
+        "--config.train.log_every=1",
+        "--config.data.num_workers=1",
+        new_group=True,
+    )
     while not (workdir / "metrics.jsonl").exists() or not (workdir / "metrics.jsonl").read_text():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGTERM)  # its workers are told, too
     error = process.communicate()[1]
     assert process.returncode == 75, error
-    saved = int(re.search(r"preempted: saved at step (\d+)", error)[1])
-    assert saved not in evaluated_steps(workdir)
+    return int(re.search(r"preempted: saved at step (\d+)", error)[1])
+
+
+def test_a_preempted_run_saves_and_asks_to_be_started_again(trained, spoken, tmp_path):
+    workdir = tmp_path / "preempted"
+    flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
+    preempted(workdir, *flags, "--config.train.checkpoint_every=8")
     launch("train", *flags)
+    assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
+
+
+def test_a_notice_does_not_wait_for_an_evaluation_which_is_made_up_for(trained, spoken, tmp_path):
+    workdir = tmp_path / "preempted"
+    flags = (CONFIG, f"--workdir={workdir}", f"--data_dir={spoken}")
+    always = (*flags, "--config.train.evaluate_every=1")
+    assert preempted(workdir, *always) not in evaluated_steps(workdir)
+    launch("train", *always)
     assert evaluated_steps(workdir) == [*range(1, 9)]
     assert_same_parameters(parameters(workdir, 8), parameters(trained, 8))
 
